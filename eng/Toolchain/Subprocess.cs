@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace Hybrid.Toolchain;
+
+/// <summary>What a finished program left behind: its exit code and what it printed on both streams, in order of arrival.</summary>
+public sealed record SubprocessResult(int ExitCode, string Output)
+{
+    public bool Succeeded => ExitCode == 0;
+
+    /// <summary>The last lines of the output, for an error message.</summary>
+    public string Tail(int lines = 15) => string.Join('\n', Output.TrimEnd().Split('\n').TakeLast(lines));
+}
+
+/// <summary>Runs programs to their end.</summary>
+public static class Subprocess
+{
+    /// <summary>Exit code of a program that did not end in time and was killed.</summary>
+    public const int TimedOut = 124;
+
+    /// <summary>Exit code of a program that is not there.</summary>
+    public const int NotFound = 127;
+
+    /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
+    /// <param name="onLine">Called for each line as it comes; not on one thread.</param>
+    public static async Task<SubprocessResult> RunAsync(
+        string program,
+        IEnumerable<string> arguments,
+        string? workingDirectory = null,
+        IEnumerable<KeyValuePair<string, string?>>? environment = null,
+        TimeSpan? timeout = null,
+        Action<string>? onLine = null,
+        CancellationToken cancellationToken = default)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = workingDirectory ?? Workspace.Root,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var (name, value) in environment ?? [])
+            start.Environment[name] = value;
+
+        var output = new StringBuilder();
+        void Collect(object sender, DataReceivedEventArgs e)
+        {
+            if (e.Data is null)
+                return;
+            lock (output)
+                output.Append(e.Data).Append('\n');
+            onLine?.Invoke(e.Data);
+        }
+
+        using var process = new Process { StartInfo = start };
+        process.OutputDataReceived += Collect;
+        process.ErrorDataReceived += Collect;
+        try
+        {
+            process.Start();
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            return new SubprocessResult(NotFound, $"{program}: {e.Message}");
+        }
+        process.StandardInput.Close();
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        if (timeout is { } limit)
+            deadline.CancelAfter(limit);
+        try
+        {
+            await process.WaitForExitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            cancellationToken.ThrowIfCancellationRequested();
+            lock (output)
+                return new SubprocessResult(TimedOut, output + $"{program}: no end within {timeout}");
+        }
+        lock (output)
+            return new SubprocessResult(process.ExitCode, output.ToString());
+    }
+
+    /// <summary>Full path of a program on PATH, or null.</summary>
+    public static string? Find(string program)
+    {
+        string[] endings = OperatingSystem.IsWindows() ? [".exe", ".cmd", ""] : [""];
+        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .SelectMany(folder => endings.Select(ending => Path.Combine(folder, program + ending)))
+            .FirstOrDefault(File.Exists);
+    }
+}
