@@ -1,0 +1,119 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::histogram::Durations;
+use crate::span::Attribute;
+
+/// Makes instruments, and reads them when it is time to export.
+#[derive(Clone, Default)]
+pub struct Meter {
+    instruments: Arc<Mutex<Vec<Instrument>>>,
+}
+
+/// One time series.
+pub(crate) struct Instrument {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) reading: Reading,
+}
+
+pub(crate) enum Reading {
+    Counter(Arc<AtomicU64>),
+    Observed(Box<dyn Fn() -> u64 + Send>),
+    Gauge(Box<dyn Fn() -> Option<f64> + Send>),
+    Histogram(Arc<Durations>),
+}
+
+/// Only grows.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// All that was added.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Durations, exported as a base-2 exponential histogram of seconds.
+#[derive(Clone)]
+pub struct Histogram(Arc<Durations>);
+
+impl Histogram {
+    /// Adds one.
+    pub fn record(&self, duration: Duration) {
+        self.0.record(duration);
+    }
+
+    /// How many were recorded.
+    pub fn count(&self) -> u64 {
+        self.0.totals().map_or(0, |totals| totals.count)
+    }
+}
+
+impl Meter {
+    /// A counter.
+    pub fn counter(&self, name: &'static str, unit: &'static str, description: &'static str) -> Counter {
+        let count = Counter::default();
+        self.add(name, unit, description, Vec::new(), Reading::Counter(Arc::clone(&count.0)));
+        count
+    }
+
+    /// A counter that something else keeps.
+    pub fn observed_counter(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        read: impl Fn() -> u64 + Send + 'static,
+    ) {
+        self.add(name, unit, description, Vec::new(), Reading::Observed(Box::new(read)));
+    }
+
+    /// A value read at each export; `None` is left out.
+    pub fn gauge(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        read: impl Fn() -> Option<f64> + Send + 'static,
+    ) {
+        self.add(name, unit, description, Vec::new(), Reading::Gauge(Box::new(read)));
+    }
+
+    /// A histogram of durations in seconds.
+    pub fn histogram(
+        &self,
+        name: &'static str,
+        description: &'static str,
+        attributes: impl Into<Vec<Attribute>>,
+    ) -> Histogram {
+        let durations = Arc::new(Durations::new());
+        self.add(name, "s", description, attributes.into(), Reading::Histogram(Arc::clone(&durations)));
+        Histogram(durations)
+    }
+
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&[Instrument]) -> T) -> T {
+        f(&self.instruments.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(
+        &self,
+        name: &'static str,
+        unit: &'static str,
+        description: &'static str,
+        attributes: Vec<Attribute>,
+        reading: Reading,
+    ) {
+        let instrument = Instrument { name, unit, description, attributes, reading };
+        self.instruments.lock().unwrap_or_else(PoisonError::into_inner).push(instrument);
+    }
+}

@@ -1,0 +1,103 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::context::{SpanId, TraceContext, TraceId};
+use crate::pipeline::Queue;
+use crate::sampler::Sampler;
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "says what it is")]
+pub enum Value {
+    Text(Cow<'static, str>),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+}
+
+/// What is known of a span, a metric or a log record.
+pub type Attribute = (&'static str, Value);
+
+macro_rules! into_value {
+    ($($from:ty => $variant:ident),* $(,)?) => { $(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        }
+    )* };
+}
+into_value!(&'static str => Text, String => Text, i64 => Int, i32 => Int, u32 => Int, f64 => Double, bool => Bool);
+
+/// The role of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "OpenTelemetry defines them")]
+pub enum Kind {
+    Internal = 1,
+    Server = 2,
+    Client = 3,
+    Producer = 4,
+    Consumer = 5,
+}
+
+/// How a span ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "OpenTelemetry defines them")]
+pub enum Status {
+    Unset,
+    Ok,
+    Error(String),
+}
+
+/// A finished span.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "OpenTelemetry defines them")]
+pub struct Span {
+    pub context: TraceContext,
+    pub parent: Option<SpanId>,
+    pub name: Cow<'static, str>,
+    pub kind: Kind,
+    pub start: SystemTime,
+    pub end: SystemTime,
+    pub attributes: Vec<Attribute>,
+    pub links: Vec<TraceContext>,
+    pub status: Status,
+}
+
+/// Starts spans, and takes finished ones.
+#[derive(Clone)]
+pub struct Tracer {
+    sampler: Sampler,
+    queue: Option<Arc<Queue<Span>>>,
+}
+
+impl Tracer {
+    pub(crate) fn new(sampler: Sampler, queue: Option<Arc<Queue<Span>>>) -> Self {
+        Self { sampler, queue }
+    }
+
+    /// Takes contexts, exports nothing.
+    pub fn disconnected() -> Self {
+        Self::new(Sampler::DEFAULT, None)
+    }
+
+    /// The context of a new span: within `parent`'s trace, or the first of its own.
+    pub fn start(&self, parent: Option<&TraceContext>) -> TraceContext {
+        let trace_id = parent.map_or_else(TraceId::random, |parent| parent.trace_id);
+        TraceContext { trace_id, span_id: SpanId::random(), sampled: self.sampler.samples(parent, trace_id) }
+    }
+
+    /// The context of a new span that starts a trace and links to others.
+    pub fn start_linked(&self, links: &[TraceContext]) -> TraceContext {
+        let trace_id = TraceId::random();
+        TraceContext { trace_id, span_id: SpanId::random(), sampled: self.sampler.samples_linked(links, trace_id) }
+    }
+
+    /// Exports a span, if it is sampled. The closure runs only then.
+    pub fn finish(&self, context: TraceContext, span: impl FnOnce() -> Span) {
+        if let (true, Some(queue)) = (context.sampled, &self.queue) {
+            queue.offer(span());
+        }
+    }
+}
