@@ -72,7 +72,7 @@ internal static partial class GoSetup
         GoVendor.Remove();
         report("asking the module proxy");
         var download = await Subprocess.RunAsync(
-            program, ["mod", "download"], Workspace.GoModule, EnvironmentFor(program, "proxy"), ProxyPatience, report, cancellationToken);
+            program, ["mod", "download"], Workspace.GoModule, EnvironmentFor(program, "proxy"), ProxyPatience, onLine: line => ReportDownload(line, report), cancellationToken: cancellationToken);
         if (download.Succeeded)
             return "proxy";
         if (!DebianPackages.Available)
@@ -81,6 +81,12 @@ internal static partial class GoSetup
             await File.ReadAllLinesAsync(LibraryList, cancellationToken), _ => false, DebianRoot, report, cancellationToken);
         GoVendor.Generate(Path.Combine(DebianRoot, "usr/share/gocode/src"));
         return "debian";
+    }
+
+    private static void ReportDownload(string line, Action<string> report)
+    {
+        if (line.StartsWith("go: downloading", StringComparison.Ordinal))
+            report(line["go: ".Length..]);
     }
 
     private static Dictionary<string, string?> EnvironmentFor(string program, string libraries)

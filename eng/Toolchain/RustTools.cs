@@ -65,7 +65,7 @@ internal static partial class RustSetup
     {
         report("asking the crate registry");
         Dictionary<string, string?> impatient = new() { ["CARGO_NET_RETRY"] = "1", ["CARGO_HTTP_TIMEOUT"] = "10" };
-        var fetch = await Subprocess.RunAsync(program, ["fetch"], Workspace.RustSources, impatient, RegistryPatience, report, cancellationToken);
+        var fetch = await Subprocess.RunAsync(program, ["fetch"], Workspace.RustSources, impatient, RegistryPatience, onLine: line => ReportDownload(line, report), cancellationToken: cancellationToken);
         if (fetch.Succeeded)
             return "registry";
         if (!DebianPackages.Available)
@@ -84,6 +84,12 @@ internal static partial class RustSetup
 
             """, cancellationToken);
         return "debian";
+    }
+
+    private static void ReportDownload(string line, Action<string> report)
+    {
+        if (line.Contains("Downloaded", StringComparison.Ordinal))
+            report(line.Trim());
     }
 
     /// <summary>

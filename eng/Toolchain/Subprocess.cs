@@ -22,6 +22,7 @@ public static class Subprocess
     public const int NotFound = 127;
 
     /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
+    /// <param name="input">What the program reads from its standard input; it is closed after that.</param>
     /// <param name="onLine">Called for each line as it comes; not on one thread.</param>
     public static async Task<SubprocessResult> RunAsync(
         string program,
@@ -30,6 +31,7 @@ public static class Subprocess
         IEnumerable<KeyValuePair<string, string?>>? environment = null,
         TimeSpan? timeout = null,
         Action<string>? onLine = null,
+        string? input = null,
         CancellationToken cancellationToken = default)
     {
         var start = new ProcessStartInfo(program, arguments)
@@ -63,6 +65,8 @@ public static class Subprocess
         {
             return new SubprocessResult(NotFound, $"{program}: {e.Message}");
         }
+        if (input is not null)
+            await process.StandardInput.WriteAsync(input);
         process.StandardInput.Close();
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
