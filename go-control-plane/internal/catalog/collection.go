@@ -1,0 +1,139 @@
+package catalog
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// Page sizes of a list.
+const (
+	DefaultPageSize = 50
+	MaxPageSize     = 1_000
+)
+
+// Repository keeps the resources of one kind. Every write is one transaction that also takes the next catalog version,
+// and it is over when it is durable. Errors are those of this package.
+type Repository[R Resource] interface {
+	// Create adds r. With a request id it does so at most once a day: it then answers with the first result.
+	Create(ctx context.Context, r R, requestID string) (R, error)
+	Get(ctx context.Context, name string) (R, error)
+	// List gives at most limit resources whose names come after `after` in byte order.
+	List(ctx context.Context, after string, limit int) ([]R, error)
+	// Update replaces the resource whose version is r's.
+	Update(ctx context.Context, r R) (R, error)
+	// Delete removes the resource if it has this version.
+	Delete(ctx context.Context, name string, version int64) error
+}
+
+// Collection is the use cases over the resources of one kind.
+type Collection[R interface {
+	Resource
+	normalizer[R]
+}] struct {
+	repository Repository[R]
+}
+
+type normalizer[R any] interface{ normalized() (R, error) }
+
+// NewCollection makes the use cases over what repository keeps.
+func NewCollection[R interface {
+	Resource
+	normalizer[R]
+}](repository Repository[R]) *Collection[R] {
+	return &Collection[R]{repository}
+}
+
+// Create validates and adds r. A request id, when there is one, is a UUID and makes the create repeatable.
+func (c *Collection[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
+	r, err := r.normalized()
+	if requestID != "" {
+		id, malformed := uuid.Parse(requestID)
+		if malformed != nil {
+			err = also(err, Violation{"request_id", "must be a UUID"})
+		}
+		requestID = id.String()
+	}
+	if err != nil {
+		return r, err
+	}
+	return c.repository.Create(ctx, r, requestID)
+}
+
+// Get finds a resource by the name of its key.
+func (c *Collection[R]) Get(ctx context.Context, name string) (R, error) {
+	if !possibleName(name) {
+		var none R
+		return none, &KeyError{Key{none.Key().Kind, name}, ErrNotFound}
+	}
+	return c.repository.Get(ctx, name)
+}
+
+// List gives a page of resources, ordered by key, and the token of the next page; it is empty on the last one.
+func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([]R, string, error) {
+	size, err := PageSize(pageSize)
+	after, malformed := ParsePageToken(token)
+	if malformed != nil {
+		err = also(err, Violation{"page_token", "is not a token of this list"})
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	// One more than asked for tells whether there is a next page.
+	page, err := c.repository.List(ctx, after, size+1)
+	if err != nil || len(page) <= size {
+		return page, "", err
+	}
+	page = page[:size]
+	return page, PageToken(page[size-1].Key().Name), nil
+}
+
+// Update validates r and replaces the resource, if its version is still r's.
+func (c *Collection[R]) Update(ctx context.Context, r R) (R, error) {
+	r, err := r.normalized()
+	if r.ResourceVersion() <= 0 {
+		err = also(err, Violation{"version", "must be the version that the update is based on"})
+	}
+	if err != nil {
+		return r, err
+	}
+	return c.repository.Update(ctx, r)
+}
+
+// Delete removes the resource, if its version is still this one.
+func (c *Collection[R]) Delete(ctx context.Context, name string, version int64) error {
+	if version <= 0 {
+		return Invalid("version", "must be the version that the delete is based on")
+	}
+	if !possibleName(name) {
+		var none R
+		return &KeyError{Key{none.Key().Kind, name}, ErrNotFound}
+	}
+	return c.repository.Delete(ctx, name, version)
+}
+
+// possibleName keeps out what no store could hold as text.
+func possibleName(name string) bool {
+	return utf8.ValidString(name) && strings.IndexByte(name, 0) < 0
+}
+
+// PageSize is how many a page holds when `asked` were asked for.
+func PageSize(asked int) (int, error) {
+	switch {
+	case asked == 0:
+		return DefaultPageSize, nil
+	case asked < 0 || asked > MaxPageSize:
+		return 0, Invalid("page_size", "must be 0 to 1000")
+	}
+	return asked, nil
+}
+
+func also(err error, v Violation) error {
+	invalid, ok := err.(*ValidationError)
+	if !ok {
+		return &ValidationError{[]Violation{v}}
+	}
+	return &ValidationError{append(invalid.Violations, v)}
+}

@@ -1,0 +1,146 @@
+// Package catalog is what can be sold, how it is taxed, and what is on promotion: the resources, their rules, and the use
+// cases over them. Where they are kept, and how they are asked for, is for others.
+package catalog
+
+import (
+	"strings"
+	"time"
+
+	"hybrid/control-plane/internal/money"
+)
+
+// StandardCategory is the tax category of what names none.
+const StandardCategory = "standard"
+
+// Kind is a type of resource.
+type Kind string
+
+// The kinds of resource. Their texts are part of the state's digest and of keys in Kafka.
+const (
+	KindItem      Kind = "item"
+	KindTaxRule   Kind = "tax_rule"
+	KindPromotion Kind = "promotion"
+)
+
+// Key names a resource.
+type Key struct {
+	Kind Kind
+	// Name is the sku, "<jurisdiction>/<category>", or the promotion id.
+	Name string
+}
+
+// String is "<kind>/<name>".
+func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
+
+// Resource is an Item, a TaxRule or a Promotion.
+type Resource interface {
+	Item | TaxRule | Promotion
+	AnyResource
+}
+
+// AnyResource is what all resources have in common.
+type AnyResource interface {
+	// Key names the resource.
+	Key() Key
+	// ResourceVersion is the catalog version of the write that last changed it.
+	ResourceVersion() int64
+}
+
+// Item is something that is sold.
+type Item struct {
+	SKU  string
+	Name string
+	// UnitPrice is for one piece, before discount and tax.
+	UnitPrice money.Money
+	// TaxCategory selects the tax rule, together with a quote's jurisdiction.
+	TaxCategory string
+	Version     int64
+	UpdatedAt   time.Time
+}
+
+// TaxRule is the tax rate of one category in one jurisdiction.
+type TaxRule struct {
+	Jurisdiction string
+	Category     string
+	// RatePPM is in parts per million of the net amount.
+	RatePPM   int64
+	Version   int64
+	UpdatedAt time.Time
+}
+
+// Promotion is a discount with a budget.
+type Promotion struct {
+	ID   string
+	Name string
+	// PercentOffPPM is in parts per million of a line's list amount. Zero when AmountOffMinor is set.
+	PercentOffPPM int64
+	// AmountOffMinor is off each piece. Zero when PercentOffPPM is set.
+	AmountOffMinor int64
+	// SKUs it applies to; none means all.
+	SKUs []string
+	// Coupon that a quote must bring; empty means none.
+	Coupon string
+	// MinQuantity of a line that gets it; 0 means 1.
+	MinQuantity int64
+	// StartsAt is the first instant at which it applies; zero means always so far.
+	StartsAt time.Time
+	// EndsAt is the first instant at which it applies no more; zero means for ever.
+	EndsAt time.Time
+	// Budget is how much discount it may give in all.
+	Budget money.Money
+	// SpentMinor is the discount that the ledger has booked.
+	SpentMinor int64
+	// Exhausted is true once SpentMinor has reached the budget.
+	Exhausted bool
+	Version   int64
+	UpdatedAt time.Time
+}
+
+// Key is the item's sku.
+func (i Item) Key() Key { return Key{KindItem, i.SKU} }
+
+// ResourceVersion is the version of the write that last changed the item.
+func (i Item) ResourceVersion() int64 { return i.Version }
+
+// Key is "<jurisdiction>/<category>".
+func (r TaxRule) Key() Key { return Key{KindTaxRule, TaxRuleName(r.Jurisdiction, r.Category)} }
+
+// ResourceVersion is the version of the write that last changed the rule.
+func (r TaxRule) ResourceVersion() int64 { return r.Version }
+
+// Key is the promotion's id.
+func (p Promotion) Key() Key { return Key{KindPromotion, p.ID} }
+
+// ResourceVersion is the version of the write that last changed the promotion.
+func (p Promotion) ResourceVersion() int64 { return p.Version }
+
+// TaxRuleName joins the two parts of a tax rule's key; an empty category is the standard one.
+func TaxRuleName(jurisdiction, category string) string {
+	if category == "" {
+		category = StandardCategory
+	}
+	return jurisdiction + "/" + category
+}
+
+// SplitTaxRuleName is the inverse of TaxRuleName.
+func SplitTaxRuleName(name string) (jurisdiction, category string) {
+	jurisdiction, category, _ = strings.Cut(name, "/")
+	return jurisdiction, category
+}
+
+// Replacing gives the item as it is written over current.
+func (i Item) Replacing(Item) (Item, error) { return i, nil }
+
+// Replacing gives the rule as it is written over current.
+func (r TaxRule) Replacing(TaxRule) (TaxRule, error) { return r, nil }
+
+// Replacing gives the promotion as it is written over current: what the ledger has booked stays. The budget's currency
+// cannot change once something was spent in it.
+func (p Promotion) Replacing(current Promotion) (Promotion, error) {
+	if current.SpentMinor != 0 && p.Budget.Currency != current.Budget.Currency {
+		return p, Invalid("budget.currency_code", "cannot change, for discount was already given in "+current.Budget.Currency)
+	}
+	p.SpentMinor = current.SpentMinor
+	p.Exhausted = p.SpentMinor >= p.Budget.Minor
+	return p, nil
+}

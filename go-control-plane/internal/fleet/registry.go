@@ -1,0 +1,282 @@
+// Package fleet knows which data-plane node runs which version of the catalog, since when, and what it rejects.
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"hybrid/control-plane/internal/backoff"
+	"hybrid/control-plane/internal/catalog"
+)
+
+// Reject is why a node did not apply one resource.
+type Reject struct {
+	Key catalog.Key
+	// Version of the resource that was rejected.
+	Version int64
+	// Field at fault, Code for machines, Text for people.
+	Field, Code, Text string
+}
+
+// Node is what is known of one data-plane node.
+type Node struct {
+	ID              string
+	SoftwareVersion string
+	Connected       bool
+	// ConnectedAt is the start of the current stream, or of the last one.
+	ConnectedAt     time.Time
+	LastHeartbeatAt time.Time
+	// OfferedVersion is the newest that was sent to it, AppliedVersion the one that prices its quotes.
+	OfferedVersion, AppliedVersion int64
+	AppliedAt                      time.Time
+	// Rejects at present, ordered by key.
+	Rejects []Reject
+}
+
+// Store keeps nodes over restarts.
+type Store interface {
+	LoadNodes(ctx context.Context) ([]Node, error)
+	SaveNodes(ctx context.Context, nodes []Node) error
+}
+
+// Registry is the state of the fleet in memory. Heartbeats stay in memory; what changes otherwise reaches the store within
+// about a second.
+type Registry struct {
+	mu       sync.Mutex
+	nodes    map[string]*Node
+	sessions map[string]*Session
+	dirty    map[string]struct{}
+	wake     chan struct{}
+	now      func() time.Time
+}
+
+// NewRegistry makes an empty registry with this clock.
+func NewRegistry(now func() time.Time) *Registry {
+	return &Registry{nodes: map[string]*Node{}, sessions: map[string]*Session{}, dirty: map[string]struct{}{}, wake: make(chan struct{}, 1), now: now}
+}
+
+// Session is one stream of a node. When a node connects anew, what its older sessions report no longer counts.
+type Session struct {
+	registry *Registry
+	id       string
+	replaced chan struct{}
+}
+
+// Connect begins a session.
+func (r *Registry) Connect(id, softwareVersion string, heldVersion int64) *Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.sessions[id]; old != nil {
+		close(old.replaced)
+	}
+	s := &Session{registry: r, id: id, replaced: make(chan struct{})}
+	r.sessions[id] = s
+	node := r.nodes[id]
+	if node == nil {
+		node = &Node{ID: id}
+		r.nodes[id] = node
+	}
+	now := r.now()
+	node.SoftwareVersion, node.Connected = softwareVersion, true
+	node.ConnectedAt, node.LastHeartbeatAt = now, now
+	if node.AppliedVersion != heldVersion {
+		node.AppliedVersion, node.AppliedAt = heldVersion, now
+	}
+	r.touch(id)
+	return s
+}
+
+// Replaced is closed when the node has connected anew.
+func (s *Session) Replaced() <-chan struct{} { return s.replaced }
+
+// Heartbeat notes that the node is alive.
+func (s *Session) Heartbeat() {
+	s.do(func(n *Node) bool { n.LastHeartbeatAt = s.registry.now(); return false })
+}
+
+// Offered notes that this version was sent.
+func (s *Session) Offered(version int64) {
+	s.do(func(n *Node) bool { n.OfferedVersion = version; return true })
+}
+
+// Acknowledged notes that an update was answered: version prices quotes since appliedAt; of the resources that the update
+// named (all, when it was authoritative) the node rejects those in rejects.
+func (s *Session) Acknowledged(version int64, appliedAt time.Time, authoritative bool, named []catalog.Key, rejects []Reject) {
+	s.do(func(n *Node) bool {
+		n.LastHeartbeatAt = s.registry.now()
+		if n.AppliedVersion != version {
+			n.AppliedVersion, n.AppliedAt = version, appliedAt
+		}
+		if len(n.Rejects) == 0 && len(rejects) == 0 {
+			return true
+		}
+		answered := make(map[catalog.Key]struct{}, len(named)+len(rejects))
+		for _, key := range named {
+			answered[key] = struct{}{}
+		}
+		for _, reject := range rejects {
+			answered[reject.Key] = struct{}{}
+		}
+		var kept []Reject
+		if !authoritative {
+			for _, reject := range n.Rejects {
+				if _, ok := answered[reject.Key]; !ok {
+					kept = append(kept, reject)
+				}
+			}
+		}
+		latest := map[catalog.Key]Reject{}
+		for _, reject := range rejects {
+			latest[reject.Key] = reject
+		}
+		for _, reject := range latest {
+			kept = append(kept, reject)
+		}
+		slices.SortFunc(kept, func(a, b Reject) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+		n.Rejects = kept
+		return true
+	})
+}
+
+// Disconnect ends the session.
+func (s *Session) Disconnect() {
+	s.do(func(n *Node) bool { n.Connected = false; return true })
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	if s.registry.sessions[s.id] == s {
+		delete(s.registry.sessions, s.id)
+	}
+}
+
+func (s *Session) do(change func(*Node) (persist bool)) {
+	r := s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.id] == s && change(r.nodes[s.id]) {
+		r.touch(s.id)
+	}
+}
+
+func (r *Registry) touch(id string) {
+	r.dirty[id] = struct{}{}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Nodes gives every node that was ever seen, ordered by id.
+func (r *Registry) Nodes() []Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Node, 0, len(r.nodes))
+	for _, n := range r.nodes {
+		all = append(all, n.clone())
+	}
+	slices.SortFunc(all, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// Node finds one node.
+func (r *Registry) Node(id string) (Node, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nodes[id]
+	if n == nil {
+		return Node{}, false
+	}
+	return n.clone(), true
+}
+
+func (n *Node) clone() Node {
+	c := *n
+	c.Rejects = slices.Clone(n.Rejects)
+	return c
+}
+
+// Run loads what the store knows and then keeps it up to date, at most once per interval, until ctx is done; it then saves
+// a last time.
+func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration, log *slog.Logger) error {
+	var pace backoff.Backoff
+	for {
+		known, err := store.LoadNodes(ctx)
+		if err == nil {
+			r.adopt(known)
+			break
+		}
+		if pace.Wait(ctx) != nil {
+			return nil
+		}
+	}
+	pace.Reset()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			defer cancel()
+			r.flush(last, store)
+			return nil
+		case <-r.wake:
+		}
+		if err := r.flush(ctx, store); err != nil && ctx.Err() == nil {
+			if !failing {
+				log.WarnContext(ctx, "cannot save the state of the fleet", "error", err)
+				failing = true
+			}
+			pace.Wait(ctx)
+			continue
+		}
+		failing = false
+		pace.Reset()
+		// Changes that come meanwhile are saved together.
+		select {
+		case <-ctx.Done():
+		case <-time.After(interval):
+		}
+	}
+}
+
+func (r *Registry) adopt(known []Node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range known {
+		if mine := r.nodes[n.ID]; mine != nil {
+			if mine.Rejects == nil {
+				mine.Rejects = n.Rejects
+			}
+			continue
+		}
+		if n.Connected {
+			n.Connected = false
+			r.touch(n.ID)
+		}
+		r.nodes[n.ID] = &n
+	}
+}
+
+func (r *Registry) flush(ctx context.Context, store Store) error {
+	r.mu.Lock()
+	changed := make([]Node, 0, len(r.dirty))
+	for id := range r.dirty {
+		changed = append(changed, r.nodes[id].clone())
+	}
+	clear(r.dirty)
+	r.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	err := store.SaveNodes(ctx, changed)
+	if err != nil {
+		r.mu.Lock()
+		for _, n := range changed {
+			r.touch(n.ID)
+		}
+		r.mu.Unlock()
+	}
+	return err
+}

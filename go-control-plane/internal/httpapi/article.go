@@ -1,0 +1,108 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+
+	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
+	moneyv1 "hybrid/control-plane/gen/hybrid/money/v1"
+	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/grpcapi"
+	"hybrid/control-plane/internal/money"
+)
+
+// The short form of creating an item: prices in euros with a tax of 19%.
+const (
+	shortCurrency   = "EUR"
+	shortScale      = 2
+	shortTaxRatePPM = 190_000
+)
+
+type shortItem struct {
+	Name  *string          `json:"name"`
+	Price *json.RawMessage `json:"price"`
+}
+
+type shortCreated struct {
+	Status string      `json:"status"`
+	Tax    json.Number `json:"tax"`
+}
+
+// createShort serves POST /items: {"name","price"} → {"status":"created","tax"}. The item gets a sku of its own.
+func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var body shortItem
+		decoder := json.NewDecoder(r.Body)
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&body)
+		if err == nil && decoder.More() {
+			err = errors.New("the body is not one JSON value")
+		}
+		if err != nil {
+			problemOf(grpcapi.Status(codes.InvalidArgument, "REQUEST_MALFORMED", err.Error())).write(w)
+			return
+		}
+		price, tax, violations := body.read()
+		if len(violations) > 0 {
+			problemOf(grpcapi.Status(codes.InvalidArgument, "FIELDS_INVALID", "the item is invalid", violations...)).write(w)
+			return
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			log.ErrorContext(r.Context(), "no random numbers", "error", err)
+			problemOf(grpcapi.Status(codes.Internal, "INTERNAL", "internal error")).write(w)
+			return
+		}
+		_, err = items.CreateItem(r.Context(), &catalogv1.CreateItemRequest{Item: &catalogv1.Item{
+			Sku: "item-" + id.String(), Name: *body.Name, UnitPrice: &moneyv1.Money{CurrencyCode: shortCurrency, MinorUnits: price},
+		}})
+		if err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		answer, err := json.Marshal(shortCreated{"created", json.Number(money.FormatDecimal(tax, shortScale))})
+		if err != nil {
+			problemOf(grpcapi.Status(codes.Internal, "INTERNAL", "internal error")).write(w)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(append(answer, '\n'))
+	}
+}
+
+// read gives the price and its tax in cents, or what is wrong.
+func (s shortItem) read() (price, tax int64, violations []*errdetails.BadRequest_FieldViolation) {
+	wrong := func(field, message string) {
+		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: message})
+	}
+	if s.Name == nil || *s.Name == "" {
+		wrong("name", "must be given")
+	}
+	if s.Price == nil || bytes.Equal(*s.Price, []byte("null")) {
+		wrong("price", "must be given")
+		return 0, 0, violations
+	}
+	price, err := money.ParseDecimal(string(*s.Price), shortScale)
+	switch {
+	case errors.Is(err, money.ErrTooPrecise):
+		wrong("price", "must have at most two decimals")
+	case errors.Is(err, money.ErrOverflow) || (err == nil && price > catalog.MaxAmountMinor):
+		wrong("price", "must be at most 10000000000")
+	case err != nil:
+		wrong("price", "must be a number")
+	case price < 0:
+		wrong("price", "must not be negative")
+	default:
+		if tax, err = money.Rate(price, shortTaxRatePPM); err != nil {
+			wrong("price", "is too large")
+		}
+	}
+	return price, tax, violations
+}

@@ -1,0 +1,37 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// strictJSON is the protobuf JSON mapping: fields with default values are written, unknown ones are refused, and a body is
+// one JSON value with nothing after it.
+type strictJSON struct {
+	runtime.JSONPb
+}
+
+func newMarshaler() runtime.Marshaler {
+	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
+}
+
+// NewDecoder reads the whole body, of which the size is bounded before.
+func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		body, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if len(body) == 0 {
+			return io.EOF
+		}
+		if !json.Valid(body) {
+			return errors.New("the body is not one JSON value")
+		}
+		return m.Unmarshal(body, v)
+	})
+}

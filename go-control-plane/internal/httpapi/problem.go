@@ -1,0 +1,87 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// problem is an RFC 9457 problem.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	// Code is the gRPC code by name, Reason that of ErrorInfo.
+	Code   string       `json:"code"`
+	Reason string       `json:"reason"`
+	Errors []fieldError `json:"errors,omitempty"`
+}
+
+type fieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func (p problem) write(w http.ResponseWriter) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	body, err := json.Marshal(p)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	w.Write(append(body, '\n'))
+}
+
+// problemOf is the problem of a gRPC status.
+func problemOf(err error) problem {
+	s := status.Convert(err)
+	p := problem{Status: runtime.HTTPStatusFromCode(s.Code()), Detail: s.Message(), Code: codeName(s.Code())}
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *errdetails.ErrorInfo:
+			p.Reason = d.GetReason()
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				p.Errors = append(p.Errors, fieldError{v.GetField(), v.GetDescription()})
+			}
+		}
+	}
+	if p.Reason == "" && s.Code() == codes.InvalidArgument {
+		// A status without details comes from the gateway, which could not read the request.
+		p.Reason = "REQUEST_MALFORMED"
+	}
+	return p
+}
+
+func codeName(c codes.Code) string { return code.Code(c).String() }
+
+// gatewayError answers with what a handler of the gateway has failed with.
+func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	problemOf(err).write(w)
+}
+
+// routingError answers a request that no rule of the gateway takes.
+func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+	switch status {
+	case http.StatusMethodNotAllowed:
+		problem{Status: status, Detail: r.Method + " is not served at this path", Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
+	case http.StatusBadRequest:
+		problem{Status: status, Detail: "the path is malformed", Code: codeName(codes.InvalidArgument), Reason: "REQUEST_MALFORMED"}.write(w)
+	default:
+		notFound(w, r)
+	}
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	problem{Status: http.StatusNotFound, Detail: "nothing is served at this path", Code: codeName(codes.NotFound), Reason: "PATH_UNKNOWN"}.write(w)
+}

@@ -1,0 +1,244 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"hybrid/control-plane/internal/ledger"
+	"hybrid/control-plane/internal/money"
+)
+
+// Ledger keeps the ledger, the offsets of its consumption, and what promotions have spent.
+type Ledger struct {
+	pool     *pgxpool.Pool
+	announce Announcer
+}
+
+// NewLedger keeps it through pool. Promotions that it finds exhausted are announced as catalog writes.
+func NewLedger(pool *pgxpool.Pool, announce Announcer) *Ledger { return &Ledger{pool, announce} }
+
+var (
+	_ ledger.Book   = (*Ledger)(nil)
+	_ ledger.Reader = (*Ledger)(nil)
+)
+
+// NextOffsets reads where consumption goes on.
+func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	return offsets(ctx, l.pool, topic, "")
+}
+
+type queries interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int64, error) {
+	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
+	if err != nil {
+		return nil, translate(err)
+	}
+	next := map[int32]int64{}
+	var partition int32
+	var offset int64
+	_, err = pgx.ForEachRow(rows, []any{&partition, &offset}, func() error { next[partition] = offset; return nil })
+	return next, translate(err)
+}
+
+// Apply books a batch in one transaction.
+func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booked, err error) {
+	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		booked = ledger.Booked{}
+		spent, touched := spending(b.Records)
+		if len(touched) > 0 {
+			// Catalog writes lock this row first as well; taking it before the promotions rules out a deadlock with them.
+			if _, err := tx.Exec(ctx, `SELECT version FROM catalog_version FOR UPDATE`); err != nil {
+				return err
+			}
+		}
+		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
+		if len(fresh) != len(b.Records) {
+			spent, touched = spending(fresh)
+		}
+		if booked.Entries, err = insert(ctx, tx, fresh); err != nil {
+			return err
+		}
+		booked.Records = len(fresh)
+		if booked.Exhausted, err = l.spend(ctx, tx, touched, spent); err != nil {
+			return err
+		}
+		var batch pgx.Batch
+		for partition, offset := range b.Next {
+			batch.Queue(`INSERT INTO consumer_offset (topic, kafka_partition, next_offset) VALUES ($1, $2, $3)
+				ON CONFLICT (topic, kafka_partition) DO UPDATE
+				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset)`, b.Topic, partition, offset)
+		}
+		return tx.SendBatch(ctx, &batch).Close()
+	})
+	return booked, err
+}
+
+func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries int, err error) {
+	if len(records) == 0 {
+		return 0, nil
+	}
+	now := time.Now().UTC()
+	var batch pgx.Batch
+	var rows [][]any
+	for _, r := range records {
+		w := r.Window
+		batch.Queue(`INSERT INTO usage_record (topic, kafka_partition, kafka_offset, window_start, window_end, currency_code,
+			jurisdiction, quotes, booked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction, w.Quotes, now)
+		for _, line := range w.Lines {
+			rows = append(rows, []any{r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction,
+				line.SKU, line.PromotionID, line.Lines, line.Quantity, line.DiscountMinor, line.NetMinor, line.TaxMinor, line.GrossMinor, now})
+		}
+	}
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return 0, err
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	columns := []string{"topic", "kafka_partition", "kafka_offset", "window_start", "window_end", "currency_code", "jurisdiction",
+		"sku", "promotion_id", "lines", "quantity", "discount_minor", "net_minor", "tax_minor", "gross_minor", "booked_at"}
+	n, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger_entry"}, columns, pgx.CopyFromRows(rows))
+	return int(n), err
+}
+
+// expense is what one promotion gave in one currency.
+type expense struct {
+	promotion, currency string
+}
+
+// spending sums up the discounts by promotion. Sums stop at the largest int64; a budget is exhausted long before.
+func spending(records []ledger.Record) (map[expense]int64, []expense) {
+	spent := map[expense]int64{}
+	for _, r := range records {
+		for _, line := range r.Window.Lines {
+			if line.PromotionID == "" || line.DiscountMinor == 0 {
+				continue
+			}
+			e := expense{line.PromotionID, r.Window.Currency}
+			sum, err := money.Add(spent[e], line.DiscountMinor)
+			if err != nil {
+				sum = 1<<63 - 1
+			}
+			spent[e] = sum
+		}
+	}
+	touched := make([]expense, 0, len(spent))
+	for e := range spent {
+		touched = append(touched, e)
+	}
+	slices.SortFunc(touched, func(a, b expense) int {
+		return cmp.Or(cmp.Compare(a.promotion, b.promotion), cmp.Compare(a.currency, b.currency))
+	})
+	return spent, touched
+}
+
+// spend books discount against budgets. A promotion that reaches its budget is a catalog write of its own kind: all of a
+// batch share one version. The caller holds the lock of catalog_version. A promotion that is gone, or that has its budget in
+// another currency, has nothing to spend from.
+func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent map[expense]int64) (exhausted []string, err error) {
+	promotions := promotionTable(l.pool, l.announce)
+	var version int64
+	var at time.Time
+	for _, e := range touched {
+		var reached bool
+		err := tx.QueryRow(ctx, `UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
+			WHERE promotion_id = $1 AND budget_currency = $2
+			RETURNING spent_minor >= budget_minor AND NOT exhausted`, e.promotion, e.currency, spent[e]).Scan(&reached)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !reached {
+			continue
+		}
+		if version == 0 {
+			if version, at, err = nextVersion(ctx, tx); err != nil {
+				return nil, err
+			}
+		}
+		current, err := promotions.find(ctx, tx, e.promotion, "")
+		if err != nil {
+			return nil, err
+		}
+		updated := promotions.stamped(current, version, at)
+		_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, e.promotion, version, at)
+		if err != nil {
+			return nil, err
+		}
+		if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
+			return nil, err
+		}
+		exhausted = append(exhausted, e.promotion)
+	}
+	return exhausted, nil
+}
+
+// Retire renames the records of a partition whose log was replaced, and forgets its offset.
+func (l *Ledger) Retire(ctx context.Context, topic string, partition int32) error {
+	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
+	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM consumer_offset WHERE topic = $1 AND kafka_partition = $2`, topic, partition)
+		return err
+	})
+}
+
+// Totals sums up the ledger.
+func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
+	rows, err := l.pool.Query(ctx, `
+		SELECT q.currency_code, q.jurisdiction, q.quotes::bigint, coalesce(e.discount, 0)::bigint, coalesce(e.net, 0)::bigint,
+		       coalesce(e.tax, 0)::bigint, coalesce(e.gross, 0)::bigint
+		FROM (SELECT currency_code, jurisdiction, sum(quotes) AS quotes FROM usage_record GROUP BY 1, 2) q
+		LEFT JOIN (SELECT currency_code, jurisdiction, sum(discount_minor) AS discount, sum(net_minor) AS net,
+		                  sum(tax_minor) AS tax, sum(gross_minor) AS gross FROM ledger_entry GROUP BY 1, 2) e
+		USING (currency_code, jurisdiction)
+		ORDER BY 1, 2`)
+	if err != nil {
+		return nil, translate(err)
+	}
+	totals, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ledger.Total, err error) {
+		err = row.Scan(&t.Currency, &t.Jurisdiction, &t.Quotes, &t.DiscountMinor, &t.NetMinor, &t.TaxMinor, &t.GrossMinor)
+		return t, err
+	})
+	var server *pgconn.PgError
+	if errors.As(err, &server) && server.Code == "22003" {
+		return nil, money.ErrOverflow
+	}
+	return totals, translate(err)
+}
+
+// Entries reads a page of the ledger.
+func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
+	rows, err := l.pool.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
+		lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
+		FROM ledger_entry WHERE entry_id > $1 ORDER BY entry_id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ledger.Entry, err error) {
+		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.Lines,
+			&e.Line.Quantity, &e.Line.DiscountMinor, &e.Line.NetMinor, &e.Line.TaxMinor, &e.Line.GrossMinor, &e.BookedAt)
+		return e, err
+	})
+	return entries, translate(err)
+}

@@ -1,0 +1,65 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"hybrid/control-plane/internal/outbox"
+)
+
+// Outbox is the queue of committed messages.
+type Outbox struct {
+	pool *pgxpool.Pool
+}
+
+// NewOutbox reads and marks through pool.
+func NewOutbox(pool *pgxpool.Pool) *Outbox { return &Outbox{pool} }
+
+var _ outbox.Queue = (*Outbox)(nil)
+
+// Pending gives the oldest messages that are not marked, in commit order.
+func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, error) {
+	rows, err := o.pool.Query(ctx, `SELECT outbox_id, topic, key, value, headers FROM outbox
+		WHERE published_at IS NULL ORDER BY outbox_id LIMIT $1`, limit)
+	if err != nil {
+		return nil, translate(err)
+	}
+	pending, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p outbox.Pending, err error) {
+		var headers []byte
+		if err := row.Scan(&p.ID, &p.Topic, &p.Key, &p.Value, &headers); err != nil {
+			return p, err
+		}
+		return p, json.Unmarshal(headers, &p.Headers)
+	})
+	return pending, translate(err)
+}
+
+// Count is how many messages are not marked.
+func (o *Outbox) Count(ctx context.Context) (n int64, err error) {
+	err = o.pool.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE published_at IS NULL`).Scan(&n)
+	return n, translate(err)
+}
+
+// MarkPublished marks messages.
+func (o *Outbox) MarkPublished(ctx context.Context, ids []int64) error {
+	_, err := o.pool.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1)`, ids)
+	return translate(err)
+}
+
+// Prune deletes what is needed no more: published messages after an hour, request ids after a day, and changes so old that
+// no node gets a delta from them.
+func (o *Outbox) Prune(ctx context.Context) error {
+	for _, statement := range []string{
+		`DELETE FROM outbox WHERE published_at < now() - interval '1 hour'`,
+		`DELETE FROM idempotency_key WHERE created_at < now() - interval '24 hours'`,
+		`DELETE FROM catalog_change WHERE version < (SELECT version - 100000 FROM catalog_version)`,
+	} {
+		if _, err := o.pool.Exec(ctx, statement); err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/snapshot"
+)
+
+// SnapshotSource reads the catalog for the publisher.
+type SnapshotSource struct {
+	pool *pgxpool.Pool
+}
+
+// NewSnapshotSource reads through pool.
+func NewSnapshotSource(pool *pgxpool.Pool) *SnapshotSource { return &SnapshotSource{pool} }
+
+var oneView = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// Whole reads all of the catalog in one view of the database.
+func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.Whole, err error) {
+	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
+		whole = snapshot.Whole{}
+		err := tx.QueryRow(ctx, `SELECT version, changed_at FROM catalog_version`).Scan(&whole.Version, &whole.CommittedAt)
+		if err != nil {
+			return err
+		}
+		if err := readAll(ctx, tx, itemTable(nil, nil), &whole.Resources); err != nil {
+			return err
+		}
+		if err := readAll(ctx, tx, taxRuleTable(nil, nil), &whole.Resources); err != nil {
+			return err
+		}
+		if err := readAll(ctx, tx, promotionTable(nil, nil), &whole.Resources); err != nil {
+			return err
+		}
+		whole.Log, err = readLog(ctx, tx, `ORDER BY version DESC, kind DESC, name DESC LIMIT $1`, maxLog)
+		slices.Reverse(whole.Log)
+		if len(whole.Log) == maxLog {
+			// The limit may have cut the oldest version in two: only whole versions lead to known states.
+			oldest := whole.Log[0].Version
+			whole.Log = slices.DeleteFunc(whole.Log, func(c snapshot.Change) bool { return c.Version == oldest })
+		}
+		return err
+	})
+	return whole, err
+}
+
+// Since reads the changes after version, and what they lead to, in one view of the database.
+func (s *SnapshotSource) Since(ctx context.Context, version int64) (step snapshot.Step, err error) {
+	// Most calls find nothing, so that is asked for first, and cheaply.
+	var current int64
+	if err := s.pool.QueryRow(ctx, `SELECT version FROM catalog_version`).Scan(&current); err != nil || current == version {
+		return step, translate(err)
+	}
+	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
+		step = snapshot.Step{Resources: map[catalog.Key]catalog.AnyResource{}}
+		var err error
+		step.Log, err = readLog(ctx, tx, `WHERE version > $1 ORDER BY version, kind, name`, version)
+		if err != nil {
+			return err
+		}
+		names := map[catalog.Kind][]string{}
+		for _, c := range step.Log {
+			names[c.Key.Kind] = append(names[c.Key.Kind], c.Key.Name)
+		}
+		if err := readNamed(ctx, tx, itemTable(nil, nil), names, step.Resources); err != nil {
+			return err
+		}
+		if err := readNamed(ctx, tx, taxRuleTable(nil, nil), names, step.Resources); err != nil {
+			return err
+		}
+		return readNamed(ctx, tx, promotionTable(nil, nil), names, step.Resources)
+	})
+	return step, err
+}
+
+func readAll[R resource[R]](ctx context.Context, tx pgx.Tx, t *table[R], into *[]catalog.AnyResource) error {
+	rows, err := tx.Query(ctx, t.selectSQL())
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := t.scan(rows)
+		if err != nil {
+			return err
+		}
+		*into = append(*into, r)
+	}
+	return rows.Err()
+}
+
+func readNamed[R resource[R]](ctx context.Context, tx pgx.Tx, t *table[R], names map[catalog.Kind][]string, into map[catalog.Key]catalog.AnyResource) error {
+	if len(names[t.kind]) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, t.selectSQL()+` WHERE `+t.key+` = ANY($1)`, names[t.kind])
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := t.scan(rows)
+		if err != nil {
+			return err
+		}
+		into[r.Key()] = r
+	}
+	return rows.Err()
+}
+
+func readLog(ctx context.Context, tx pgx.Tx, clause string, arg any) ([]snapshot.Change, error) {
+	rows, err := tx.Query(ctx, `SELECT version, kind, name, coalesce(previous_version, 0), deleted, committed_at FROM catalog_change `+clause, arg)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c snapshot.Change, err error) {
+		err = row.Scan(&c.Version, &c.Key.Kind, &c.Key.Name, &c.Previous, &c.Deleted, &c.CommittedAt)
+		return c, err
+	})
+}
