@@ -1,1 +1,19 @@
-//! x
+//! Keeps the newest snapshot of the catalog, whatever becomes of the control plane.
+//!
+//! One task holds the stream, prepares each state apart from the quotes, and publishes it by one pointer swap. The last good
+//! state lies on disk, so a node starts without the control plane; it then says that it is stale, and how old.
+
+mod backoff;
+mod client;
+mod convert;
+mod digest;
+mod disk;
+mod state;
+mod status;
+
+pub use backoff::{Backoff, InvalidBackoff};
+pub use client::{Client, Node};
+pub use digest::Digest;
+pub use disk::{Store, StoreError};
+pub use state::{ApplyError, State};
+pub use status::{Published, Snapshots};

@@ -21,8 +21,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{variable} {problem}")]
 pub struct ConfigError {
-    variable: &'static str,
-    problem: &'static str,
+    pub(crate) variable: &'static str,
+    pub(crate) problem: &'static str,
 }
 
 impl Config {

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::export;
 use crate::logs::Record;
 use crate::metrics::Meter;
-use crate::span::{Span, Tracer};
+use crate::span::Tracer;
 
 /// Records that may wait, of each kind.
 const CAPACITY: usize = 8_192;

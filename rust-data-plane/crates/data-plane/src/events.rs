@@ -1,0 +1,226 @@
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use contracts::hybrid::pricing::v1::QuoteResponse;
+use contracts::hybrid::usage::v1::QuotePriced;
+use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use kafka::message::{Header, OwnedHeaders};
+use kafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use kafka::{ClientConfig, ClientContext};
+use prost::Message;
+use telemetry::{Meter, TraceContext};
+
+/// The topic of priced quotes.
+pub(crate) const TOPIC: &str = "hybrid.quotes.v1";
+const TYPE: &str = "hybrid.pricing.quote.priced.v1";
+/// Tag of `QuotePriced.quote`: field 2, length-delimited.
+const QUOTE_TAG: u8 = 2 << 3 | 2;
+/// How often loss is told at most.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// Reports priced quotes to Kafka, without ever waiting for it.
+pub(crate) struct Events {
+    producer: ArcSwap<ThreadedProducer<Deliveries>>,
+    config: ClientConfig,
+    counts: Arc<Counts>,
+    /// `QuotePriced` up to its quote.
+    prefix: Box<[u8]>,
+    source: Box<str>,
+}
+
+/// What became of the events so far.
+#[derive(Default)]
+pub(crate) struct Counts {
+    queued: AtomicU64,
+    delivered: AtomicU64,
+    shed: AtomicU64,
+    failed: AtomicU64,
+    brokers_down: AtomicBool,
+}
+
+impl Counts {
+    fn read(count: &AtomicU64) -> u64 {
+        count.load(Ordering::Relaxed)
+    }
+}
+
+/// Hears from librdkafka.
+pub(crate) struct Deliveries(Arc<Counts>);
+
+impl ClientContext for Deliveries {
+    fn error(&self, code: RDKafkaErrorCode, reason: &str) {
+        if code == RDKafkaErrorCode::AllBrokersDown && !self.0.brokers_down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error = %code, "{reason}; events wait");
+        }
+    }
+
+    fn log(&self, level: i32, facility: &str, message: &str) {
+        // Each failed attempt to connect is a line of librdkafka's; `error` tells of the outage once.
+        if level > 3 || !matches!(facility, "FAIL" | "ERROR") {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
+    }
+}
+
+impl ProducerContext for Deliveries {
+    fn delivery(&self, result: DeliveryResult) {
+        match result {
+            Ok(_) => {
+                self.0.delivered.fetch_add(1, Ordering::Relaxed);
+                if self.0.brokers_down.swap(false, Ordering::Relaxed) {
+                    tracing::info!("events reach Kafka again");
+                }
+            }
+            Err(_) => {
+                self.0.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// An event is encoded here, and then copied by librdkafka.
+    static BUFFERS: RefCell<(Vec<u8>, String)> = const { RefCell::new((Vec::new(), String::new())) };
+}
+
+impl Events {
+    /// A producer for the brokers at `bootstrap`, which need not answer yet.
+    pub(crate) fn new(node_id: &str, bootstrap: &str) -> KafkaResult<Self> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("client.id", node_id)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "5")
+            // An event that was taken is tried until it is delivered.
+            .set("message.timeout.ms", "0")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("queue.buffering.max.kbytes", "262144")
+            .set("reconnect.backoff.max.ms", "2000")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("allow.auto.create.topics", "true");
+        let counts = Arc::<Counts>::default();
+        let producer = config.create_with_context(Deliveries(Arc::clone(&counts)))?;
+        Ok(Self {
+            producer: ArcSwap::from_pointee(producer),
+            config,
+            counts,
+            prefix: QuotePriced { node_id: node_id.into(), quote: None }.encode_to_vec().into(),
+            source: format!("/hybrid/data-plane/{node_id}").into(),
+        })
+    }
+
+    /// Hands the event of `quote` to the producer. Where its queue is full the event is shed, counted and told.
+    pub(crate) fn publish(&self, quote: &QuoteResponse, context: &TraceContext) {
+        let result = BUFFERS.with_borrow_mut(|(payload, time)| {
+            payload.clear();
+            payload.extend_from_slice(&self.prefix);
+            payload.push(QUOTE_TAG);
+            // A Vec grows; it never lacks room.
+            let _ = quote.encode_length_delimited(payload);
+            time.clear();
+            if let Some(at) = &quote.priced_at {
+                let _ = write!(time, "{at}");
+            }
+            let traceparent = context.traceparent();
+            let headers = [
+                ("ce_specversion", "1.0".as_bytes()),
+                ("ce_id", quote.quote_id.as_bytes()),
+                ("ce_source", self.source.as_bytes()),
+                ("ce_type", TYPE.as_bytes()),
+                ("ce_time", time.as_bytes()),
+                ("content-type", b"application/protobuf"),
+                ("traceparent", &traceparent),
+            ]
+            .into_iter()
+            .fold(OwnedHeaders::new_with_capacity(7), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            });
+            let record = BaseRecord::to(TOPIC).key(quote.quote_id.as_bytes()).payload(payload).headers(headers);
+            self.producer.load().send(record)
+        });
+        match result {
+            Ok(()) => {
+                self.counts.queued.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
+                self.counts.shed.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {
+                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Makes the counts known.
+    pub(crate) fn register(&self, meter: &Meter) {
+        type Read = fn(&Counts) -> &AtomicU64;
+        let counts: [(&str, &str, Read); 4] = [
+            ("hybrid.quotes.events.queued", "Events handed to the producer", |counts| &counts.queued),
+            ("hybrid.quotes.events.delivered", "Events acknowledged by Kafka", |counts| &counts.delivered),
+            ("hybrid.quotes.events.shed", "Events lost because the queue was full", |counts| &counts.shed),
+            ("hybrid.quotes.events.failed", "Events that Kafka refused for good", |counts| &counts.failed),
+        ];
+        for (name, description, read) in counts {
+            let counts = Arc::clone(&self.counts);
+            meter.observed_counter(name, "{event}", description, move || Counts::read(read(&counts)));
+        }
+    }
+
+    /// Whether Kafka takes events, and how many wait.
+    pub(crate) fn state(&self) -> lifecycle::State {
+        let detail = format!(
+            "{} events wait, {} delivered, {} shed, {} failed",
+            self.producer.load().in_flight_count(),
+            Counts::read(&self.counts.delivered),
+            Counts::read(&self.counts.shed),
+            Counts::read(&self.counts.failed),
+        );
+        if self.counts.brokers_down.load(Ordering::Relaxed) {
+            lifecycle::State::pending(format!("no broker answers; {detail}"))
+        } else {
+            lifecycle::State::done(detail)
+        }
+    }
+
+    /// Tells of loss, and replaces a producer that is of no more use; until `stop`.
+    pub(crate) fn watch(&self, stop: &AtomicBool) {
+        let mut told = (0, 0);
+        let mut tell_at = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Duration::from_millis(200));
+            let lost = (Counts::read(&self.counts.shed), Counts::read(&self.counts.failed));
+            if lost != told && Instant::now() >= tell_at {
+                tracing::error!(shed = lost.0 - told.0, failed = lost.1 - told.1, "events were lost");
+                told = lost;
+                tell_at = Instant::now() + TELL_EVERY;
+            }
+            let fatal = self.producer.load().fatal_error();
+            if let Some((code, reason)) = fatal {
+                tracing::error!(error = %code, reason, "the producer is of no more use; starting another");
+                match self.config.create_with_context(Deliveries(Arc::clone(&self.counts))) {
+                    Ok(producer) => {
+                        let old = self.producer.swap(Arc::new(producer));
+                        // What it still held is reported as failed.
+                        old.purge();
+                        old.poll(Duration::ZERO);
+                    }
+                    Err(error) => tracing::error!(%error, "no other producer"),
+                }
+            }
+        }
+    }
+
+    /// Waits until all events are delivered, for at most `deadline`. Returns how many are not.
+    pub(crate) fn flush(&self, deadline: Duration) -> usize {
+        let producer = self.producer.load_full();
+        // The count says what is left.
+        let _ = producer.flush(deadline);
+        producer.in_flight_count()
+    }
+}

@@ -1,0 +1,17 @@
+//! The data plane: quotes over gRPC and JSON, priced by the newest snapshot, each reported to Kafka.
+//!
+//! A quote touches memory only. It waits neither for the control plane nor for Kafka.
+
+mod config;
+mod events;
+mod grpc;
+mod http;
+mod json;
+mod metrics;
+mod problem;
+mod process;
+mod quotes;
+mod server;
+
+pub use config::{Config, PROGRAM};
+pub use process::Process;

@@ -1,0 +1,153 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lifecycle::{Drain, Failure, Readiness, Settings, State};
+use serde_json::json;
+use snapshot_client::{Backoff, Client, Node, Snapshots};
+use telemetry::Telemetry;
+use tokio::sync::oneshot;
+
+use crate::config::{Config, PROGRAM};
+use crate::events::Events;
+use crate::grpc::Pricing;
+use crate::http;
+use crate::metrics;
+use crate::quotes::Quotes;
+use crate::server::{DRAIN_DEADLINE, Worker, listeners};
+
+const BACKOFF_BASE: Duration = Duration::from_millis(100);
+const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// Telemetry's share of the end.
+const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A running data plane.
+pub struct Process {
+    drain: Drain,
+    telemetry: Telemetry,
+    events: Arc<Events>,
+    watcher: (Arc<AtomicBool>, JoinHandle<()>),
+    follower: (oneshot::Sender<()>, JoinHandle<()>),
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Runs until a signal, and then to the end of the drain.
+    pub fn run(settings: Settings) -> Result<(), Failure> {
+        let config = Config::from_settings(settings)?;
+        let telemetry = telemetry::Config::from_env(PROGRAM.name, PROGRAM.version).map_err(Failure::setting)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let process = Self::start(config, Telemetry::start(telemetry)?)?;
+            process.drain.on_signal().await?;
+            process.finish();
+            Ok(())
+        })
+    }
+
+    fn start(config: Config, telemetry: Telemetry) -> Result<Self, Failure> {
+        telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
+        let grpc = listeners(config.grpc, config.workers).map_err(|error| Failure::port("GRPC_PORT", config.grpc, &error))?;
+        let http_listeners =
+            listeners(config.http, config.workers).map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
+
+        let meter = telemetry.meter();
+        let events = Arc::new(Events::new(&config.node_id, &config.kafka).map_err(Failure::other)?);
+        events.register(&meter);
+        let watcher = watch(&events)?;
+
+        let node = Node { id: config.node_id.clone(), software_version: PROGRAM.version.into() };
+        let backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP).map_err(Failure::other)?;
+        let client = Client::new(node, config.control_plane, &config.state_dir, backoff)
+            .map_err(|error| Failure::setting(format!("STATE_DIR cannot be used: {error}")))?;
+        let snapshots = client.snapshots();
+        metrics::register_snapshots(&meter, &snapshots);
+        let follower = follow(client)?;
+
+        let drain = Drain::new();
+        let readiness = readiness(&drain, &snapshots, &events);
+        let quotes = Quotes::new(snapshots, Arc::clone(&events), telemetry.tracer(), config.delay);
+        let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
+        let routes = http::routes(quotes, readiness.clone(), &meter);
+        let workers = grpc.into_iter().zip(http_listeners).enumerate().map(|(number, (grpc, http))| {
+            Worker {
+                grpc,
+                http,
+                pricing: pricing.clone(),
+                routes: routes.clone(),
+                readiness: readiness.clone(),
+                draining: drain.draining(),
+            }
+            .spawn(number)
+        });
+        let workers = workers.collect::<Result<_, _>>()?;
+        tracing::info!(node = config.node_id, grpc = %config.grpc, http = %config.http, workers = config.workers, "serving");
+        if let Some(delay) = config.delay {
+            tracing::warn!(delay_us = delay.as_micros() as u64, "every quote is delayed on purpose");
+        }
+        Ok(Self { drain, telemetry, events, watcher, follower, workers })
+    }
+
+    /// Finishes what is in flight, then flushes events, then telemetry.
+    fn finish(self) {
+        let until = Instant::now() + DRAIN_DEADLINE;
+        for worker in self.workers {
+            // A panic has been told by its thread.
+            let _ = worker.join();
+        }
+        let left = self.events.flush(until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)));
+        if left > 0 {
+            tracing::error!(events = left, "events were not delivered before the end and are lost");
+        }
+        // The follower may have ended; then there is nobody to stop.
+        let _ = self.follower.0.send(());
+        let _ = self.follower.1.join();
+        self.watcher.0.store(true, Ordering::Relaxed);
+        self.watcher.1.thread().unpark();
+        let _ = self.watcher.1.join();
+        tracing::info!("drained");
+        self.telemetry.shutdown(TELEMETRY_DEADLINE);
+    }
+}
+
+fn watch(events: &Arc<Events>) -> std::io::Result<(Arc<AtomicBool>, JoinHandle<()>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (events, stopped) = (Arc::clone(events), Arc::clone(&stop));
+    let thread = std::thread::Builder::new().name("events-watch".into()).spawn(move || events.watch(&stopped))?;
+    Ok((stop, thread))
+}
+
+/// The stream of snapshots has a thread of its own: making a large one delays no quote.
+fn follow(client: Client) -> std::io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name("snapshots".into()).spawn(move || {
+        runtime.block_on(client.run(async {
+            let _ = stopped.await;
+        }));
+    })?;
+    Ok((stop, thread))
+}
+
+fn readiness(drain: &Drain, snapshots: &Snapshots, events: &Arc<Events>) -> Readiness {
+    let readiness = Readiness::new(drain.draining());
+    let held = snapshots.clone();
+    readiness.gate("snapshot", move || match held.load().as_ref() {
+        Some(snapshot) => State::done(format!("version {}, {} items", snapshot.version(), snapshot.items())),
+        None => State::pending("no snapshot yet, neither from the control plane nor on disk"),
+    });
+    let events = Arc::clone(events);
+    readiness.inform("kafka", move || events.state());
+    let held = snapshots.clone();
+    readiness.note("snapshot", move || {
+        json!({
+            "version": held.applied_version(),
+            "offeredVersion": held.offered_version(),
+            "stale": held.is_stale(),
+            "ageSeconds": held.age().map(|age| age.as_secs_f64()),
+            "rejected": held.rejected(),
+        })
+    });
+    readiness
+}

@@ -1,0 +1,105 @@
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use lifecycle::{Draining, GrpcHealth, Readiness};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::grpc::Pricing;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// Room for many small requests before a sender must wait for its window.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+const STREAMS: u32 = 1_024;
+/// What is in flight when the drain begins may take this long.
+pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// One runtime on one thread, with listeners of its own: a request is served where its connection lives.
+pub(crate) struct Worker {
+    pub(crate) grpc: StdListener,
+    pub(crate) http: StdListener,
+    pub(crate) pricing: Pricing,
+    pub(crate) routes: Router,
+    pub(crate) readiness: Readiness,
+    pub(crate) draining: Draining,
+}
+
+/// One listener for each worker, all on one address; the kernel spreads connections over them.
+pub(crate) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+    // Sharing is for our own workers. A port that another process holds must fail, also when that one would share it.
+    drop(bind(address, false)?);
+    (0..count).map(|_| bind(address, true)).collect()
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Worker {
+    /// Serves on a thread of its own until the drain is over.
+    pub(crate) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            if let Err(error) = runtime.block_on(self.serve()) {
+                tracing::error!(%error, "a worker cannot serve");
+            }
+        })
+    }
+
+    async fn serve(self) -> io::Result<()> {
+        let incoming = TcpIncoming::from(TcpListener::from_std(self.grpc)?).with_nodelay(Some(true));
+        let http = TcpListener::from_std(self.http)?.tap_io(|stream| {
+            // A stream that cannot be set up fails at its first use.
+            let _ = stream.set_nodelay(true);
+        });
+        let (grpc_done, after_grpc) = oneshot::channel::<()>();
+        let (grpc_draining, deadline) = (self.draining.clone(), self.draining);
+
+        let grpc = async move {
+            let result = Server::builder()
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_concurrent_streams(STREAMS)
+                .add_service(self.pricing.server())
+                .add_service(GrpcHealth::server(self.readiness, &["hybrid.pricing.v1.PricingService"]))
+                .serve_with_incoming_shutdown(incoming, grpc_draining.begun())
+                .await;
+            drop(grpc_done);
+            result.map_err(io::Error::other)
+        };
+        // Goes last, so that /readyz tells of the drain.
+        let http = axum::serve(http, self.routes).with_graceful_shutdown(async {
+            let _ = after_grpc.await;
+        });
+        let served = async {
+            let (grpc, http) = tokio::join!(grpc, http.into_future());
+            grpc.and(http)
+        };
+        let forced = async {
+            deadline.begun().await;
+            tokio::time::sleep(DRAIN_DEADLINE).await;
+        };
+        tokio::select! {
+            result = served => result,
+            () = forced => {
+                tracing::warn!("requests were still in flight at the drain's deadline");
+                Ok(())
+            }
+        }
+    }
+}
