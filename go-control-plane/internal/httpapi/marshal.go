@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +18,19 @@ type strictJSON struct {
 
 func newMarshaler() runtime.Marshaler {
 	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
+}
+
+// Marshal writes without the spaces that protojson puts in at random.
+func (m *strictJSON) Marshal(v any) ([]byte, error) {
+	spaced, err := m.JSONPb.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, spaced); err != nil {
+		return nil, err
+	}
+	return append(compact.Bytes(), '\n'), nil
 }
 
 // NewDecoder reads the whole body, of which the size is bounded before.

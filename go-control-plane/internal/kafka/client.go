@@ -43,8 +43,6 @@ func (b Broker) config() *sarama.Config {
 	c.Consumer.IsolationLevel = sarama.ReadCommitted
 	c.Consumer.Retry.Backoff = 500 * time.Millisecond
 	c.Consumer.MaxWaitTime = 500 * time.Millisecond
-	// The metrics registry of the library would be a second one beside OpenTelemetry's.
-	c.MetricRegistry = nil
 	return c
 }
 
