@@ -18,6 +18,7 @@ public class DistributedApplication : IHost, IAsyncDisposable
     {
         _host = host;
         _session = session;
+        Outcome.OwnsProcess = session is null;
     }
 
     public IServiceProvider Services => _host.Services;
@@ -25,6 +26,8 @@ public class DistributedApplication : IHost, IAsyncDisposable
     public ResourceNotificationService ResourceNotifications => Services.GetRequiredService<ResourceNotificationService>();
 
     public ResourceCommandService ResourceCommands => Services.GetRequiredService<ResourceCommandService>();
+
+    private RunOutcome Outcome => Services.GetRequiredService<RunOutcome>();
 
     // The entry point of AppHost under test: its calls wait for those of the test, which owns the application.
     private EntryPointSession? EntryPoint => _session is not null && EntryPointSession.Current == _session ? _session : null;
@@ -36,7 +39,8 @@ public class DistributedApplication : IHost, IAsyncDisposable
     public static IDistributedApplicationBuilder CreateBuilder(DistributedApplicationOptions options) => new DistributedApplicationBuilder(options);
 
     /// <summary>Starts what can start; the rest follows as what it waits for gets ready.</summary>
-    /// <exception cref="DistributedApplicationException">Something stands in the way. Nothing was started.</exception>
+    /// <exception cref="DistributedApplicationException">Something stands in the way. Nothing was started. The message was
+    /// written to the error stream already.</exception>
     public async Task StartAsync(CancellationToken cancellationToken = default)
     {
         if (EntryPoint is { } entryPoint)
@@ -51,8 +55,10 @@ public class DistributedApplication : IHost, IAsyncDisposable
             await _host.StartAsync(cancellationToken).ConfigureAwait(false);
             _session?.SetStarted();
         }
-        catch
+        catch (Exception e)
         {
+            if (e is DistributedApplicationException)
+                Outcome.Fail(e.Message);
             _session?.SetStartFailed();
             throw;
         }
@@ -76,13 +82,10 @@ public class DistributedApplication : IHost, IAsyncDisposable
         {
             await StartAsync(cancellationToken).ConfigureAwait(false);
             await _host.WaitForShutdownAsync(cancellationToken).ConfigureAwait(false);
-            if (Services.GetRequiredService<RunOutcome>().Failure is not null)
-                Environment.ExitCode = 1;
         }
-        catch (DistributedApplicationException e)
+        catch (DistributedApplicationException)
         {
-            await Console.Error.WriteLineAsync(e.Message).ConfigureAwait(false);
-            Environment.ExitCode = 1;
+            // It was said already, and the exit code is set.
         }
         finally
         {

@@ -61,6 +61,16 @@ internal sealed class ConsoleOutput
         }
     }
 
+    /// <summary>Tells the person why the run cannot be, or cannot go on: on the error stream, also when quiet.</summary>
+    public void WriteFailure(string line)
+    {
+        lock (_lock)
+        {
+            Console.Error.WriteLine(line);
+            Console.Error.Flush();
+        }
+    }
+
     private string ColourOf(string name)
     {
         if (!_colourOf.TryGetValue(name, out var colour))

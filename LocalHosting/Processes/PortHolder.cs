@@ -21,6 +21,10 @@ internal static class PortHolder
         }
     }
 
+    /// <summary>What to say to the person when a port is taken.</summary>
+    public static string TakenMessage(int port, string wantedBy) =>
+        $"Port {port} of {wantedBy} is taken by {Describe(port) ?? "another process"}. Stop that process, or start with --random-ports.";
+
     private static string? FromProc(int port)
     {
         var sockets = s_tables.Where(File.Exists)

@@ -35,9 +35,7 @@ internal static class EndpointAllocator
             if (!owners.TryAdd(port, $"{resource.Name}/{endpoint.Name}"))
                 throw new DistributedApplicationException($"{owners[port]} and {resource.Name}/{endpoint.Name} both want port {port}.");
             if (endpoint.Protocol == ProtocolType.Tcp && !IsFree(port))
-                throw new DistributedApplicationException(
-                    $"Port {port} of {resource.Name} ({endpoint.Name}) is taken by {PortHolder.Describe(port) ?? "another process"}. "
-                    + "Stop that process, or start with --random-ports.");
+                throw new DistributedApplicationException(PortHolder.TakenMessage(port, $"{resource.Name} ({endpoint.Name})"));
         }
 
         foreach (var (resource, endpoint) in endpoints)

@@ -13,6 +13,7 @@ internal sealed class Orchestrator(
     RunnerServices services,
     IConfiguration configuration,
     IHostEnvironment environment,
+    TelemetryHost telemetry,
     Runners runners) : IHostedService, IDisposable
 {
     private readonly CancellationTokenSource _killNow = new();
@@ -21,7 +22,7 @@ internal sealed class Orchestrator(
     private StateDirectory? _state;
     private PosixSignalRegistration? _interrupt;
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
         services.Console.Align(resources.Where(r => r is not ParameterResource).SelectMany(ResourceInstance.Of).Select(i => i.Id));
         var reason = configuration["LocalHosting:Reason"];
@@ -37,6 +38,7 @@ internal sealed class Orchestrator(
         WaitCycle.Check(resources);
         EndpointAllocator.Allocate(resources);
         CheckPrograms();
+        await telemetry.StartAsync(cancellationToken).ConfigureAwait(false);
         _interrupt = WatchForImpatience();
 
         foreach (var resource in resources)
@@ -48,7 +50,6 @@ internal sealed class Orchestrator(
             if (!runner.Instance.Resource.TryGetLastAnnotation<ExplicitStartupAnnotation>(out _))
                 runner.Start();
         _ = RefreshRecordsAsync(records);
-        return Task.CompletedTask;
     }
 
     public Task StopAsync(CancellationToken cancellationToken)
@@ -70,6 +71,8 @@ internal sealed class Orchestrator(
             services.Log.Say("stopping");
         var stops = new Dictionary<IResource, Task>();
         await Task.WhenAll(runners.All.Select(r => StopInOrderAsync(r.Instance.Resource))).ConfigureAwait(false);
+        // Last, so that what the others send while they end still arrives.
+        await telemetry.DisposeAsync().ConfigureAwait(false);
         services.Notifications.Complete(null);
         if (runners.All.Count > 0)
             services.Log.Say("all stopped");

@@ -1,6 +1,7 @@
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.ConsoleView;
 using Aspire.Hosting.Health;
+using Hybrid.Telemetry.Store;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -24,6 +25,8 @@ internal static class ServiceCollectionExtensions
         services.AddSingleton<DependencyGate>();
         services.AddSingleton<HealthMonitor>();
         services.AddSingleton<OtlpSettings>();
+        services.AddSingleton(new TelemetryStore());
+        services.AddSingleton<TelemetryHost>();
         services.AddSingleton<LaunchPlan>();
         services.AddSingleton<ProcessRecordsHolder>();
         services.AddSingleton<RunnerServices>();
