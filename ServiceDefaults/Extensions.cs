@@ -1,0 +1,46 @@
+using Hybrid.ServiceDefaults;
+using Hybrid.ServiceDefaults.Health;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Microsoft.Extensions.Hosting;
+
+/// <summary>What every .NET program of the system has: telemetry, health, resilience, and finding others by name.</summary>
+public static class Extensions
+{
+    /// <summary>Adds it all. Telemetry goes to <c>OTEL_EXPORTER_OTLP_ENDPOINT</c>; it goes nowhere when that is unset.</summary>
+    public static TBuilder AddServiceDefaults<TBuilder>(this TBuilder builder)
+        where TBuilder : IHostApplicationBuilder
+    {
+        builder.ConfigureOpenTelemetry();
+        builder.AddDefaultHealthChecks();
+        builder.Services.AddServiceDiscovery();
+        builder.Services.ConfigureHttpClientDefaults(http =>
+        {
+            http.AddStandardResilienceHandler();
+            http.AddServiceDiscovery();
+        });
+        return builder;
+    }
+
+    /// <summary>Adds the readiness that <see cref="MapDefaultEndpoints"/> tells of. Each check with the tag <c>ready</c> is a task of it.</summary>
+    public static TBuilder AddDefaultHealthChecks<TBuilder>(this TBuilder builder)
+        where TBuilder : IHostApplicationBuilder
+    {
+        builder.Services.AddHealthChecks();
+        builder.Services.AddSingleton<Readiness>();
+        return builder;
+    }
+
+    /// <summary>
+    /// Maps <c>GET /livez</c> (200 while the process can answer at all) and <c>GET /readyz</c> (200 when it can do its work, else
+    /// 503; it names what is pending).
+    /// </summary>
+    public static WebApplication MapDefaultEndpoints(this WebApplication app)
+    {
+        app.MapGet("/livez", () => HealthEndpoints.Live());
+        app.MapGet("/readyz", HealthEndpoints.ReadyAsync);
+        return app;
+    }
+}
