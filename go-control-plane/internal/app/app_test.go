@@ -1,0 +1,499 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
+	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
+	moneyv1 "hybrid/control-plane/gen/hybrid/money/v1"
+	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
+	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
+	"hybrid/control-plane/internal/config"
+	"hybrid/control-plane/internal/contract"
+	"hybrid/control-plane/internal/kafkatest"
+	"hybrid/control-plane/internal/postgres"
+	"hybrid/control-plane/internal/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	os.Exit(postgrestest.Run(m))
+}
+
+// running is a control plane under test.
+type running struct {
+	http string
+	conn *grpc.ClientConn
+	stop func() error
+}
+
+func run(t *testing.T, c config.Config) *running {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := assemble(c, pool, log)
+	if err := p.measure(); err != nil {
+		t.Fatal(err)
+	}
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	h, g := listen(), listen()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.run(ctx, h, g) }()
+	conn, err := grpc.NewClient(g.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	r := &running{http: "http://" + h.Addr().String(), conn: conn, stop: func() error {
+		if ended {
+			return nil
+		}
+		ended = true
+		cancel()
+		err := <-done
+		conn.Close()
+		pool.Close()
+		return err
+	}}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	return r
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
+// eventually waits until condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (r *running) get(t *testing.T, path string, into any) int {
+	t.Helper()
+	return r.do(t, "GET", path, "", into)
+}
+
+func (r *running) do(t *testing.T, method, path, body string, into any) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.http+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(content, into); err != nil {
+			t.Fatalf("%s %s: %v in %s", method, path, err, content)
+		}
+	}
+	return response.StatusCode
+}
+
+func (r *running) ready(t *testing.T) bool {
+	return r.get(t, "/readyz", nil) == http.StatusOK
+}
+
+// noKafka is an address where nothing answers.
+func noKafka(t *testing.T) []string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return []string{l.Addr().String()}
+}
+
+// fakeNode is a data plane of the test's.
+type fakeNode struct {
+	t      *testing.T
+	stream grpc.BidiStreamingClient[snapshotv1.StreamSnapshotRequest, snapshotv1.StreamSnapshotResponse]
+}
+
+func connect(t *testing.T, r *running, hello *snapshotv1.Hello) *fakeNode {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	stream, err := snapshotv1.NewSnapshotServiceClient(r.conn).StreamSnapshot(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &fakeNode{t, stream}
+	n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: hello}})
+	return n
+}
+
+func (n *fakeNode) send(m *snapshotv1.StreamSnapshotRequest) {
+	n.t.Helper()
+	if err := n.stream.Send(m); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// update waits for the next update, and joins its parts.
+func (n *fakeNode) update() *snapshotv1.Update {
+	n.t.Helper()
+	var whole *snapshotv1.Update
+	for {
+		m, err := n.stream.Recv()
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if m.GetHeartbeat() != nil {
+			n.heartbeat()
+			continue
+		}
+		part := m.GetUpdate()
+		if whole == nil {
+			whole = part
+		} else {
+			if part.GetNonce() != whole.GetNonce() {
+				n.t.Fatalf("part of %s within %s", part.GetNonce(), whole.GetNonce())
+			}
+			whole.Upserts = append(whole.Upserts, part.GetUpserts()...)
+			whole.Removals = append(whole.Removals, part.GetRemovals()...)
+		}
+		if !part.GetMoreFollows() {
+			return whole
+		}
+	}
+}
+
+func (n *fakeNode) heartbeat() {
+	n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Heartbeat{Heartbeat: &snapshotv1.Heartbeat{}}})
+}
+
+func (n *fakeNode) ack(u *snapshotv1.Update, rejects ...*snapshotv1.Reject) {
+	n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Ack{Ack: &snapshotv1.Ack{
+		Nonce: u.GetNonce(), Version: u.GetVersion(), Digest: u.GetDigest(), Rejects: rejects, AppliedAt: timestamppb.Now()}}})
+}
+
+func item(sku string, minor int64) *catalogv1.Item {
+	return &catalogv1.Item{Sku: sku, Name: "The " + sku, UnitPrice: &moneyv1.Money{CurrencyCode: "EUR", MinorUnits: minor}}
+}
+
+func TestNodesFollowTheCatalog(t *testing.T) {
+	c := config.Config{Postgres: postgrestest.Database(t), Kafka: noKafka(t)}
+	r := run(t, c)
+	items := catalogv1.NewCatalogServiceClient(r.conn)
+	ctx := t.Context()
+	var mug *catalogv1.Item
+	eventually(t, "the catalog takes writes without Kafka", func() bool {
+		created, err := items.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
+		mug = created.GetItem()
+		return err == nil
+	})
+	if r.ready(t) {
+		t.Error("ready without Kafka")
+	}
+	var fleet fleetv1.FleetServiceClient = fleetv1.NewFleetServiceClient(r.conn)
+	eventually(t, "the publisher has the item", func() bool {
+		nodes, err := fleet.ListNodes(ctx, &fleetv1.ListNodesRequest{})
+		return err == nil && nodes.GetCurrentVersion() == mug.GetVersion()
+	})
+
+	n := connect(t, r, &snapshotv1.Hello{NodeId: "node-1", SoftwareVersion: "test"})
+	first := n.update()
+	if !first.GetAuthoritative() || first.GetVersion() != mug.GetVersion() || len(first.GetUpserts()) != 1 ||
+		!proto.Equal(first.GetUpserts()[0].GetItem(), mug) {
+		t.Fatalf("first update: %v", first)
+	}
+	n.ack(first)
+
+	// A change comes as a delta of just itself; the node rejects it, and the fleet says so.
+	pen, err := items.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("pen", 5)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delta := n.update()
+	if delta.GetAuthoritative() || len(delta.GetUpserts()) != 1 || delta.GetUpserts()[0].GetItem().GetSku() != "pen" {
+		t.Fatalf("delta: %v", delta)
+	}
+	key := &snapshotv1.ResourceKey{Type: snapshotv1.ResourceType_RESOURCE_TYPE_ITEM, Name: "pen"}
+	n.ack(delta, &snapshotv1.Reject{Key: key, Version: pen.GetItem().GetVersion(), Field: "name", Code: "NAME_ODD", Text: "odd"})
+	state := func() *fleetv1.Node {
+		m, err := fleet.GetNode(ctx, &fleetv1.GetNodeRequest{NodeId: "node-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.GetNode()
+	}
+	eventually(t, "the reject is known", func() bool {
+		s := state()
+		return s.GetAppliedVersion() == delta.GetVersion() && len(s.GetRejects()) == 1 && s.GetRejects()[0].GetCode() == "NAME_ODD"
+	})
+
+	// A removal clears the reject.
+	if _, err := items.DeleteItem(ctx, &catalogv1.DeleteItemRequest{Sku: "pen", Version: pen.GetItem().GetVersion()}); err != nil {
+		t.Fatal(err)
+	}
+	removal := n.update()
+	if len(removal.GetUpserts()) != 0 || len(removal.GetRemovals()) != 1 || removal.GetRemovals()[0].GetName() != "pen" {
+		t.Fatalf("removal: %v", removal)
+	}
+	n.ack(removal)
+	eventually(t, "the reject is gone", func() bool { return len(state().GetRejects()) == 0 })
+	if removal.GetDigest() != first.GetDigest() {
+		t.Errorf("digest %x after add and remove, was %x", removal.GetDigest(), first.GetDigest())
+	}
+
+	// After a restart of the control plane a node that tells what it holds gets only what differs.
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, c)
+	items = catalogv1.NewCatalogServiceClient(r.conn)
+	eventually(t, "the catalog takes writes again", func() bool {
+		_, err := items.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("cup", 700)})
+		return err == nil
+	})
+	eventually(t, "a held state is answered with a delta", func() bool {
+		stream, err := snapshotv1.NewSnapshotServiceClient(r.conn).StreamSnapshot(ctx)
+		if err != nil {
+			return false
+		}
+		n = &fakeNode{t, stream}
+		n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: &snapshotv1.Hello{
+			NodeId: "node-1", HeldVersion: delta.GetVersion(), HeldDigest: delta.GetDigest()}}})
+		m, err := stream.Recv()
+		if err != nil {
+			return false // not loaded yet
+		}
+		u := m.GetUpdate()
+		return !u.GetAuthoritative() && len(u.GetRemovals()) == 1 && len(u.GetUpserts()) <= 1
+	})
+	unknown := connect(t, r, &snapshotv1.Hello{NodeId: "node-2", HeldVersion: delta.GetVersion(), HeldDigest: delta.GetDigest() + 1})
+	if u := unknown.update(); !u.GetAuthoritative() || len(u.GetUpserts()) != 2 {
+		t.Errorf("an unknown state was answered with %v", u)
+	}
+}
+
+func TestSilentNodeIsCutOff(t *testing.T) {
+	r := run(t, config.Config{Postgres: postgrestest.Database(t), Kafka: noKafka(t)})
+	eventually(t, "the stream is served", func() bool {
+		stream, err := snapshotv1.NewSnapshotServiceClient(r.conn).StreamSnapshot(t.Context())
+		if err != nil {
+			return false
+		}
+		hello := &snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: &snapshotv1.Hello{NodeId: "mute"}}}
+		if err := stream.Send(hello); err != nil {
+			return false
+		}
+		for {
+			if _, err = stream.Recv(); err != nil {
+				return status.Code(err) == codes.DeadlineExceeded
+			}
+		}
+	})
+}
+
+func TestLoopThroughKafka(t *testing.T) {
+	broker := kafkatest.Start(t)
+	server, uri := postgrestest.Start(t)
+	r := run(t, config.Config{Postgres: uri, Kafka: []string{broker.Address}})
+	eventually(t, "ready", func() bool { return r.ready(t) })
+	ctx := t.Context()
+	client := catalogv1.NewCatalogServiceClient(r.conn)
+	promotion := &catalogv1.Promotion{
+		PromotionId: "half", Name: "Half", Discount: &catalogv1.Promotion_PercentOffPpm{PercentOffPpm: 500_000},
+		Budget: &moneyv1.Money{CurrencyCode: "EUR", MinorUnits: 250},
+	}
+	created, err := client.CreatePromotion(ctx, &catalogv1.CreatePromotionRequest{Promotion: promotion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := connect(t, r, &snapshotv1.Hello{NodeId: "node-1"})
+	u := n.update()
+	n.ack(u)
+	for u.GetVersion() < created.GetPromotion().GetVersion() {
+		u = n.update()
+		n.ack(u)
+	}
+
+	// Usage is booked once, poison goes to the dead letters, and the partition goes on.
+	produce(t, broker, 0, usage(t, 100))
+	produce(t, broker, 0, []byte("\xff\xff no usage"))
+	produce(t, broker, 0, usage(t, 100))
+	booked := func() (quotes, discount int64) {
+		var totals struct {
+			Totals []struct {
+				Quotes        int64 `json:"quotes,string"`
+				DiscountMinor int64 `json:"discountMinor,string"`
+			}
+		}
+		if r.get(t, "/v1/ledger/totals", &totals) != http.StatusOK || len(totals.Totals) != 1 {
+			return 0, 0
+		}
+		return totals.Totals[0].Quotes, totals.Totals[0].DiscountMinor
+	}
+	bookedIs := func(quotes, discount int64) func() bool {
+		return func() bool { q, d := booked(); return q == quotes && d == discount }
+	}
+	eventually(t, "two records are booked", bookedIs(2, 200))
+	dead := consume(t, broker, contract.UsageTopic+contract.DeadLetterSuffix, 1)[0]
+	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" {
+		t.Errorf("dead letter: %v", dead)
+	}
+
+	// Both servers die and return; what comes meanwhile is booked later, and once.
+	broker.Kill()
+	eventually(t, "writes need no Kafka", func() bool {
+		_, err := client.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
+		return err == nil
+	})
+	server.Kill(t)
+	if _, err := client.GetItem(ctx, &catalogv1.GetItemRequest{Sku: "mug"}); status.Code(err) != codes.Unavailable {
+		t.Errorf("without Postgres: %v", err)
+	}
+	eventually(t, "not ready without Postgres", func() bool { return !r.ready(t) })
+	broker.Run(t)
+	produce(t, broker, 1, usage(t, 100))
+	server.Restart(t)
+	eventually(t, "ready again", func() bool { return r.ready(t) })
+	eventually(t, "the third record is booked", bookedIs(3, 300))
+
+	// The budget is reached: the promotion is exhausted, and the node hears of it.
+	current, err := client.GetPromotion(ctx, &catalogv1.GetPromotionRequest{PromotionId: "half"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := current.GetPromotion(); !p.GetExhausted() || p.GetSpentMinor() != 300 {
+		t.Errorf("promotion: %v", p)
+	}
+	again := connect(t, r, &snapshotv1.Hello{NodeId: "node-1", HeldVersion: u.GetVersion(), HeldDigest: u.GetDigest()})
+	for heard := false; !heard; {
+		for _, resource := range again.update().GetUpserts() {
+			heard = heard || resource.GetPromotion().GetExhausted()
+		}
+	}
+
+	// The outbox held the write that Kafka missed.
+	var keys []string
+	for _, m := range consume(t, broker, contract.CatalogTopic, 3) {
+		keys = append(keys, string(m.Key))
+		if header(m, "ce_type") != "hybrid.catalog.changed.v1" {
+			t.Errorf("headers of %s: %v", m.Key, m.Headers)
+		}
+	}
+	if want := "[promotion/half item/mug promotion/half]"; fmt.Sprint(keys) != want {
+		t.Errorf("published %v, want %s", keys, want)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func usage(t *testing.T, discount int64) []byte {
+	t.Helper()
+	start := time.Now().UTC().Truncate(10 * time.Second)
+	value, err := proto.Marshal(&usagev1.UsageWindow{
+		WindowStart: timestamppb.New(start), WindowEnd: timestamppb.New(start.Add(10 * time.Second)),
+		CurrencyCode: "EUR", Jurisdiction: "DE", Quotes: 1,
+		Lines: []*usagev1.UsageLine{{Sku: "mug", PromotionId: "half", Lines: 1, Quantity: 1, DiscountMinor: discount, NetMinor: 100, TaxMinor: 19, GrossMinor: 119}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []byte) {
+	t.Helper()
+	c := sarama.NewConfig()
+	c.Producer.Return.Successes = true
+	c.Producer.Partitioner = sarama.NewManualPartitioner
+	c.Metadata.Retry.Max = 20
+	producer, err := sarama.NewSyncProducer([]string{broker.Address}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	if _, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: contract.UsageTopic, Partition: partition, Value: sarama.ByteEncoder(value)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// consume reads the first n records of a topic's partition 0.
+func consume(t *testing.T, broker *kafkatest.Broker, topic string, n int) []*sarama.ConsumerMessage {
+	t.Helper()
+	consumer, err := sarama.NewConsumer([]string{broker.Address}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer consumer.Close()
+	partition, err := consumer.ConsumePartition(topic, 0, sarama.OffsetOldest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer partition.Close()
+	var messages []*sarama.ConsumerMessage
+	timeout := time.After(30 * time.Second)
+	for len(messages) < n {
+		select {
+		case m := <-partition.Messages():
+			messages = append(messages, m)
+		case <-timeout:
+			t.Fatalf("%d of %d records in %s", len(messages), n, topic)
+		}
+	}
+	return messages
+}
+
+func header(m *sarama.ConsumerMessage, name string) string {
+	for _, h := range m.Headers {
+		if string(h.Key) == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
