@@ -1,0 +1,21 @@
+using System.Text.Json;
+
+namespace Hybrid.Tests.Latency;
+
+/// <summary>How much a measurement may waver before it counts. Stated in budgets.json beside the limits.</summary>
+public sealed record NoisePolicy(string Policy, int Rounds, double SecondsPerRound, int Attempts);
+
+/// <summary>The limit of one hop, as a ratio to a baseline that is measured in the same run.</summary>
+public sealed record Budget(string Name, string Hop, string Baseline, double Percentile, int RatePerSecond, double MaxRatio);
+
+/// <summary>The one file of latency budgets.</summary>
+public sealed record BudgetFile(NoisePolicy Noise, IReadOnlyList<Budget> Budgets)
+{
+    private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true };
+
+    public static BudgetFile Load() =>
+        JsonSerializer.Deserialize<BudgetFile>(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Latency/budgets.json")), Options)
+        ?? throw new InvalidDataException("budgets.json is empty.");
+
+    public Budget this[string name] => Budgets.Single(b => b.Name == name);
+}
