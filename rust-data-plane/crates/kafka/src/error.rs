@@ -77,6 +77,7 @@ impl RDKafkaErrorCode {
     pub const UnknownTopicOrPartition: Self = Self(3);
     pub const IllegalGeneration: Self = Self(22);
     pub const UnknownMemberId: Self = Self(25);
+    pub const FencedInstanceId: Self = Self(82);
 
     pub(crate) const fn new(code: i32) -> Self {
         Self(code)

@@ -1,0 +1,98 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use contracts::hybrid::usage::v1::UsageWindow;
+use kafka::Message;
+use kafka::message::{BorrowedMessage, OwnedMessage};
+use telemetry::TraceContext;
+
+use crate::event::{self, Poison};
+use crate::windows::Windows;
+
+/// A batch is closed when it is this old or this large.
+const MAX_AGE: Duration = Duration::from_millis(200);
+const MAX_RECORDS: usize = 10_000;
+/// Quotes that a batch's span links to.
+const MAX_LINKS: usize = 32;
+
+/// What was consumed since the last transaction.
+#[derive(Default)]
+pub(crate) struct Batch {
+    windows: Windows,
+    dead: Vec<(OwnedMessage, Poison)>,
+    /// The next offset to read, by partition.
+    next: BTreeMap<i32, i64>,
+    records: usize,
+    opened: Option<(Instant, SystemTime)>,
+    sampled: Vec<TraceContext>,
+    others: Vec<TraceContext>,
+}
+
+/// A batch made ready for a transaction, which may be tried more than once.
+pub(crate) struct Closed {
+    pub(crate) windows: Vec<UsageWindow>,
+    pub(crate) dead: Vec<(OwnedMessage, Poison)>,
+    pub(crate) next: BTreeMap<i32, i64>,
+    pub(crate) records: usize,
+    pub(crate) links: Vec<TraceContext>,
+    pub(crate) start: SystemTime,
+}
+
+impl Batch {
+    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>) {
+        self.opened.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
+        self.records += 1;
+        self.next.insert(message.partition(), message.offset() + 1);
+        let read = event::read(&message.headers(), message.payload());
+        match read {
+            Ok((quote, context)) => {
+                // `read` has seen that the quote's sums fit and that it has a time.
+                if self.windows.add(quote) {
+                    self.link(context);
+                } else {
+                    self.dead.push((message.detach(), Poison::TotalsMismatch));
+                }
+            }
+            Err(poison) => self.dead.push((message.detach(), poison)),
+        }
+    }
+
+    fn link(&mut self, context: Option<TraceContext>) {
+        let Some(context) = context else { return };
+        let links = if context.sampled { &mut self.sampled } else { &mut self.others };
+        if links.len() < MAX_LINKS {
+            links.push(context);
+        }
+    }
+
+    /// How long it may still wait for more; nothing when it is to be closed.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self.opened {
+            _ if self.records >= MAX_RECORDS => None,
+            None => Some(MAX_AGE),
+            Some((opened, _)) => MAX_AGE.checked_sub(opened.elapsed()).filter(|left| !left.is_zero()),
+        }
+    }
+
+    /// Closes it; `None` when there is nothing in it.
+    pub(crate) fn close(&mut self) -> Option<Closed> {
+        let mut batch = std::mem::take(self);
+        let (_, start) = batch.opened?;
+        let mut links = batch.sampled;
+        links.extend(batch.others);
+        links.truncate(MAX_LINKS);
+        Some(Closed {
+            windows: batch.windows.take(),
+            dead: batch.dead,
+            next: batch.next,
+            records: batch.records,
+            links,
+            start,
+        })
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,42 @@
+use std::net::SocketAddr;
+
+use lifecycle::{Program, SettingError, Settings, Variable};
+
+/// What the binary is, and what it reads from the environment.
+pub const PROGRAM: Program = Program {
+    name: "metering",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "Turns priced quotes into usage windows, exactly once.",
+    variables: &[
+        Variable { name: "HTTP_PORT", help: "port for /livez and /readyz" },
+        Variable { name: "ConnectionStrings__kafka", help: "address of Kafka: host:port[,host:port]" },
+        Variable { name: "NODE_ID", help: "stable name of this instance (default 1); two with one name fence each other" },
+    ],
+};
+
+/// How one instance is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it tells of its health.
+    pub http: SocketAddr,
+    /// `bootstrap.servers`.
+    pub kafka: String,
+    /// Its `transactional.id`, `group.instance.id` and `client.id`.
+    pub instance: String,
+}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_settings(settings: Settings) -> Result<Self, SettingError> {
+        let node = settings.text("NODE_ID").unwrap_or_else(|| "1".into());
+        let valid = node.len() <= 64 && node.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !valid {
+            return Err(SettingError::new("NODE_ID", "must be up to 64 characters of A-Z a-z 0-9 . _ -"));
+        }
+        Ok(Self {
+            http: SocketAddr::new(settings.bind_address()?, settings.required_as("HTTP_PORT")?),
+            kafka: settings.required("ConnectionStrings__kafka")?,
+            instance: format!("metering-{node}"),
+        })
+    }
+}

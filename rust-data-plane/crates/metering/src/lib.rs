@@ -1,0 +1,17 @@
+//! Metering: consumes priced quotes, sums them up in windows of event time, and in one Kafka transaction produces the sums
+//! and commits what was consumed. All its state lies in Kafka.
+
+mod batch;
+mod config;
+mod event;
+mod metrics;
+mod output;
+mod process;
+mod windows;
+mod worker;
+
+pub use config::{Config, PROGRAM};
+pub use event::{Poison, read};
+pub use process::Process;
+pub use windows::{WINDOW_SECONDS, Windows};
+pub use worker::{Stop, Worker};

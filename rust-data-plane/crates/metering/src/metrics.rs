@@ -1,0 +1,45 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use telemetry::{Counter, Histogram, Meter};
+
+/// What metering counts.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) processed: Counter,
+    pub(crate) dead_lettered: Counter,
+    pub(crate) windows: Counter,
+    pub(crate) committed: Counter,
+    pub(crate) aborted: Counter,
+    pub(crate) duration: Histogram,
+    lag: Arc<Mutex<BTreeMap<i32, i64>>>,
+}
+
+impl Metrics {
+    pub(crate) fn new(meter: &Meter) -> Self {
+        let lag = Arc::<Mutex<BTreeMap<i32, i64>>>::default();
+        let read = Arc::clone(&lag);
+        meter.gauge("hybrid.metering.lag", "{event}", "Events that are not yet in a usage window", move || {
+            let lag = read.lock().unwrap_or_else(PoisonError::into_inner);
+            (!lag.is_empty()).then(|| lag.values().sum::<i64>() as f64)
+        });
+        let counter = |name, unit, description| meter.counter(name, unit, description);
+        Self {
+            processed: counter("hybrid.metering.events.processed", "{event}", "Events committed, dead letters included"),
+            dead_lettered: counter("hybrid.metering.events.dead_lettered", "{event}", "Events that could not be read"),
+            windows: counter("hybrid.metering.windows", "{record}", "Usage windows produced"),
+            committed: counter("hybrid.metering.transactions.committed", "{transaction}", "Transactions committed"),
+            aborted: counter("hybrid.metering.transactions.aborted", "{transaction}", "Transactions aborted"),
+            duration: meter.histogram("hybrid.metering.transaction.duration", "Time from begin to commit", []),
+            lag,
+        }
+    }
+
+    pub(crate) fn set_lag(&self, partition: i32, lag: i64) {
+        self.lag.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, lag.max(0));
+    }
+
+    pub(crate) fn forget_lag(&self) {
+        self.lag.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

@@ -1,0 +1,88 @@
+//! What goes into a transaction.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use contracts::hybrid::usage::v1::UsageWindow;
+use kafka::Message;
+use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use kafka::message::{Header, OwnedHeaders, OwnedMessage};
+use kafka::producer::{BaseProducer, BaseRecord, Producer};
+use prost::Message as _;
+use rand::RngExt;
+use telemetry::TraceContext;
+
+use crate::event::Poison;
+
+/// The topic of priced quotes.
+pub(crate) const QUOTES: &str = "hybrid.quotes.v1";
+const USAGE: &str = "hybrid.usage.v1";
+const DEAD_LETTERS: &str = "hybrid.quotes.v1.dead-letter";
+const TYPE: &str = "hybrid.usage.window.v1";
+/// How long to wait for room in the producer's queue, each time.
+const ROOM: std::time::Duration = std::time::Duration::from_millis(50);
+
+pub(crate) fn send_window(
+    producer: &BaseProducer,
+    source: &str,
+    window: &UsageWindow,
+    context: &TraceContext,
+) -> KafkaResult<()> {
+    let key = format!("{}/{}", window.currency_code, window.jurisdiction);
+    let now = SystemTime::now();
+    let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &rand::rng().random())
+        .into_uuid()
+        .to_string();
+    let time = prost_types::Timestamp::from(now).to_string();
+    let traceparent = context.traceparent();
+    let headers = [
+        ("ce_specversion", "1.0".as_bytes()),
+        ("ce_id", id.as_bytes()),
+        ("ce_source", source.as_bytes()),
+        ("ce_type", TYPE.as_bytes()),
+        ("ce_time", time.as_bytes()),
+        ("content-type", b"application/protobuf"),
+        ("traceparent", &traceparent),
+    ];
+    let value = window.encode_to_vec();
+    send(producer, || {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::default(), |all, &(key, value)| all.insert(Header { key, value: Some(value) }));
+        BaseRecord::to(USAGE).key(key.as_bytes()).payload(&value).headers(headers)
+    })
+}
+
+/// The record as it came, and why it is here.
+pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, poison: &Poison) -> KafkaResult<()> {
+    let (reason, partition, offset) =
+        (poison.to_string(), message.partition().to_string(), message.offset().to_string());
+    send(producer, || {
+        let added = [
+            ("dead-letter-reason", reason.as_bytes()),
+            ("dead-letter-partition", partition.as_bytes()),
+            ("dead-letter-offset", offset.as_bytes()),
+        ];
+        let added = added.into_iter().map(|(key, value)| Header { key, value: Some(value) });
+        let headers = message.headers().into_iter().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
+        let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);
+        if let Some(key) = message.key() {
+            record = record.key(key);
+        }
+        if let Some(value) = message.payload() {
+            record = record.payload(value);
+        }
+        record
+    })
+}
+
+fn send<'a>(producer: &BaseProducer, record: impl Fn() -> BaseRecord<'a>) -> KafkaResult<()> {
+    loop {
+        match producer.send(record()) {
+            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
+                producer.poll(ROOM);
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lifecycle::{Drain, Failure, Readiness, Settings, State};
+use telemetry::Telemetry;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::{Config, PROGRAM};
+use crate::worker::{Stop, Worker};
+
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A running instance.
+pub struct Process;
+
+impl Process {
+    /// Runs until a signal, or until only a new process can go on.
+    pub fn run(settings: Settings) -> Result<(), Failure> {
+        let config = Config::from_settings(settings)?;
+        let telemetry = telemetry::Config::from_env(PROGRAM.name, PROGRAM.version).map_err(Failure::setting)?;
+        let telemetry = Telemetry::start(telemetry)?;
+        telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let result = runtime.block_on(serve(config, &telemetry));
+        if let Err(error) = &result {
+            tracing::error!(%error, "ending");
+        }
+        telemetry.shutdown(TELEMETRY_DEADLINE);
+        result
+    }
+}
+
+async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
+    let listener =
+        TcpListener::bind(config.http).await.map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
+    let stop = Stop::default();
+    let drain = Drain::new();
+    let readiness = readiness(&drain, &stop);
+    let worker =
+        Worker::new(&config.kafka, &config.instance, telemetry.tracer(), &telemetry.meter(), stop.clone())
+            .map_err(Failure::other)?;
+    let (ended, end) = oneshot::channel();
+    let thread: JoinHandle<()> = std::thread::Builder::new().name("metering".into()).spawn(move || {
+        let result = worker.run();
+        // Leaves the group before the process says that it is done.
+        drop(worker);
+        // Nobody listens any more once the deadline has passed.
+        let _ = ended.send(result);
+    })?;
+    tracing::info!(instance = config.instance, http = %config.http, "metering");
+
+    let work = async {
+        tokio::pin!(end);
+        tokio::select! {
+            result = &mut end => return finished(result),
+            signal = drain.on_signal() => signal?,
+        }
+        stop.stop();
+        match tokio::time::timeout(DRAIN_DEADLINE, &mut end).await {
+            Ok(result) => finished(result),
+            Err(_) => {
+                tracing::warn!("the last batch was not committed in time; it is read again at the next start");
+                Ok(())
+            }
+        }
+    };
+    let http = axum::serve(listener, lifecycle::routes(readiness));
+    let result = tokio::select! {
+        result = work => result,
+        served = http.into_future() => served.map_err(Failure::from),
+    };
+    if thread.is_finished() {
+        // A panic has been told by its thread.
+        let _ = thread.join();
+    }
+    result
+}
+
+fn finished(result: Result<kafka::error::KafkaResult<()>, oneshot::error::RecvError>) -> Result<(), Failure> {
+    result.map_err(Failure::other)?.map_err(Failure::other)
+}
+
+fn readiness(drain: &Drain, stop: &Stop) -> Readiness {
+    let readiness = Readiness::new(drain.draining());
+    let worker = stop.clone();
+    readiness.gate("transactions", move || match worker.has_transactions() {
+        true => State::done("the broker takes transactions"),
+        false => State::pending("the broker does not answer yet"),
+    });
+    let worker = stop.clone();
+    readiness.gate("group", move || match worker.partitions() {
+        Some(count) => State::done(format!("{count} partitions")),
+        None => State::pending("the consumer group is not joined yet"),
+    });
+    readiness
+}

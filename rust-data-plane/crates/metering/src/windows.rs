@@ -1,0 +1,144 @@
+use std::collections::HashMap;
+
+use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
+use contracts::hybrid::usage::v1::{UsageLine, UsageWindow};
+use prost_types::Timestamp;
+
+/// Length of a window; windows are aligned to it since the Unix epoch.
+pub const WINDOW_SECONDS: i64 = 10;
+/// A record has at most this many lines, so that a broker takes it: about 0.4 MB where all names are long.
+const MAX_LINES: usize = 2_000;
+
+/// Sums of quotes, by window, currency and jurisdiction. Each quote goes into exactly one record.
+#[derive(Debug, Default)]
+pub struct Windows {
+    open: HashMap<Key, Window>,
+    /// What could take no more.
+    full: Vec<UsageWindow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    start: i64,
+    currency_code: String,
+    jurisdiction: String,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    quotes: i64,
+    /// By sku and promotion id.
+    lines: HashMap<(String, String), Sums>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    lines: i64,
+    quantity: i64,
+    discount: i64,
+    net: i64,
+    tax: i64,
+    gross: i64,
+}
+
+impl Sums {
+    fn of(line: &PricedLine) -> Self {
+        Self {
+            lines: 1,
+            quantity: line.quantity,
+            discount: line.discount_minor,
+            net: line.net_minor,
+            tax: line.tax_minor,
+            gross: line.gross_minor,
+        }
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            lines: self.lines.checked_add(other.lines)?,
+            quantity: self.quantity.checked_add(other.quantity)?,
+            discount: self.discount.checked_add(other.discount)?,
+            net: self.net.checked_add(other.net)?,
+            tax: self.tax.checked_add(other.tax)?,
+            gross: self.gross.checked_add(other.gross)?,
+        })
+    }
+}
+
+impl Window {
+    /// Whether the quote with these lines fits: no sum leaves int64, and the record stays within its size.
+    fn takes(&self, lines: &HashMap<(String, String), Sums>) -> bool {
+        self.lines.len() + lines.len() <= MAX_LINES
+            && self.quotes < i64::MAX
+            && lines.iter().all(|(key, sums)| self.lines.get(key).is_none_or(|held| held.plus(*sums).is_some()))
+    }
+}
+
+impl Windows {
+    /// Adds a quote. False, and nothing changed, when its own lines do not sum up within int64 or it has no time.
+    pub fn add(&mut self, quote: QuoteResponse) -> bool {
+        let Some(priced_at) = quote.priced_at else { return false };
+        let mut lines: HashMap<(String, String), Sums> = HashMap::with_capacity(quote.lines.len());
+        for line in quote.lines {
+            let sums = Sums::of(&line);
+            let held = lines.entry((line.sku, line.promotion_id)).or_default();
+            match held.plus(sums) {
+                Some(more) => *held = more,
+                None => return false,
+            }
+        }
+        let key = Key {
+            start: priced_at.seconds.div_euclid(WINDOW_SECONDS).saturating_mul(WINDOW_SECONDS),
+            currency_code: quote.currency_code,
+            jurisdiction: quote.jurisdiction,
+        };
+        if self.open.get(&key).is_some_and(|window| !window.takes(&lines)) {
+            if let Some((key, window)) = self.open.remove_entry(&key) {
+                self.full.push(record(key, window));
+            }
+        }
+        let window = self.open.entry(key).or_default();
+        window.quotes += 1;
+        for (name, sums) in lines {
+            let held = window.lines.entry(name).or_default();
+            // `takes` has seen that it fits.
+            *held = held.plus(sums).unwrap_or(*held);
+        }
+        true
+    }
+
+    /// All records, and none is left.
+    pub fn take(&mut self) -> Vec<UsageWindow> {
+        let mut records = std::mem::take(&mut self.full);
+        let mut open: Vec<_> = self.open.drain().collect();
+        open.sort_by(|(one, _), (other, _)| one.cmp(other));
+        records.extend(open.into_iter().map(|(key, window)| record(key, window)));
+        records
+    }
+}
+
+fn record(key: Key, window: Window) -> UsageWindow {
+    let mut lines: Vec<UsageLine> = window
+        .lines
+        .into_iter()
+        .map(|((sku, promotion_id), sums)| UsageLine {
+            sku,
+            promotion_id,
+            lines: sums.lines,
+            quantity: sums.quantity,
+            discount_minor: sums.discount,
+            net_minor: sums.net,
+            tax_minor: sums.tax,
+            gross_minor: sums.gross,
+        })
+        .collect();
+    lines.sort_by(|one, other| (&one.sku, &one.promotion_id).cmp(&(&other.sku, &other.promotion_id)));
+    UsageWindow {
+        window_start: Some(Timestamp { seconds: key.start, nanos: 0 }),
+        window_end: Some(Timestamp { seconds: key.start.saturating_add(WINDOW_SECONDS), nanos: 0 }),
+        currency_code: key.currency_code,
+        jurisdiction: key.jurisdiction,
+        quotes: window.quotes,
+        lines,
+    }
+}
