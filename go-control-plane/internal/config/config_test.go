@@ -1,0 +1,101 @@
+package config_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"hybrid/control-plane/internal/config"
+)
+
+func TestPostgresURI(t *testing.T) {
+	for text, want := range map[string]string{
+		"Host=127.0.0.1;Port=7432;Username=hybrid;Password=s3cret;Database=hybriddb": "postgresql://hybrid:s3cret@127.0.0.1:7432/hybriddb",
+		"host=db; user id = me ;database=x":                                          "postgresql://me@db:5432/x",
+		"Server=::1;Database=x;Pooling=true;;":                                       "postgresql://[::1]:5432/x",
+		`Host=db;Password="a;b""c";Username=u`:                                       "postgresql://u:a;b%22c@db:5432",
+		"Host=db;SSL Mode=VerifyFull":                                                "postgresql://db:5432?sslmode=verify-full",
+		"postgresql://u:p@db/x?sslmode=disable":                                      "postgresql://u:p@db/x?sslmode=disable",
+	} {
+		if got, err := config.PostgresURI(text); err != nil || got != want {
+			t.Errorf("%s:\n got %s, %v\nwant %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ";", "Port=1", "Host", "Host=db;Port=x", "Host=db;Port=70000", `Host="db`, `Host="db"x`, "=db"} {
+		if got, err := config.PostgresURI(text); err == nil {
+			t.Errorf("%q became %s", text, got)
+		}
+	}
+}
+
+func TestErrorsHideThePassword(t *testing.T) {
+	for _, text := range []string{"postgresql://u:hunter2@db:x/y", "Host=db;Port=x;Password=hunter2", "Password=hunter2;Host", `Password=hunter2;Host="`} {
+		if _, err := config.PostgresURI(text); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestQuotedValuesComeBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		password := rapid.StringMatching(`[ -~]{1,20}`).Draw(t, "password")
+		text := `Host=db;Password="` + strings.ReplaceAll(password, `"`, `""`) + `";Username=u`
+		uri, err := config.PostgresURI(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := url.Parse(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := parsed.User.Password(); got != password {
+			t.Fatalf("%q came back as %q in %s", password, got, uri)
+		}
+	})
+}
+
+func FuzzPostgresURI(f *testing.F) {
+	f.Add("Host=127.0.0.1;Port=7432;Username=hybrid;Password=s3cret;Database=hybriddb")
+	f.Add(`Host="a""b';`)
+	f.Fuzz(func(t *testing.T, text string) {
+		uri, err := config.PostgresURI(text)
+		if err != nil {
+			return
+		}
+		if _, err := url.Parse(uri); err != nil {
+			t.Fatalf("%q became %q: %v", text, uri, err)
+		}
+	})
+}
+
+func TestRead(t *testing.T) {
+	env := map[string]string{
+		"ConnectionStrings__hybriddb": "Host=db",
+		"ConnectionStrings__kafka":    "a:1, b:2",
+		"HYBRID_KAFKA_STAND_IN":       "true",
+		"GRPC_PORT":                   "0",
+	}
+	c, err := config.Read(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Kafka) != 2 || c.Kafka[1] != "b:2" || !c.KafkaStandIn || c.HTTPAddress != "127.0.0.1:7100" || c.GRPCAddress != "127.0.0.1:0" {
+		t.Errorf("%+v", c)
+	}
+	for name, value := range map[string]string{
+		"ConnectionStrings__hybriddb": "", "ConnectionStrings__kafka": "nowhere", "HYBRID_KAFKA_STAND_IN": "perhaps",
+		"HTTP_PORT": "http", "GRPC_PORT": "65536",
+	} {
+		_, err := config.Read(func(asked string) string {
+			if asked == name {
+				return value
+			}
+			return env[asked]
+		})
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s=%q: %v", name, value, err)
+		}
+	}
+}

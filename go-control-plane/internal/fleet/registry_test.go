@@ -1,0 +1,139 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/fleet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var instant = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func clock() time.Time { return instant }
+
+func key(name string) catalog.Key { return catalog.Key{Kind: catalog.KindItem, Name: name} }
+
+func TestRejectsStayUntilTheyAreAnswered(t *testing.T) {
+	r := fleet.NewRegistry(clock)
+	s := r.Connect("n", "1", 0)
+	rejects := func() (names []string) {
+		n, _ := r.Node("n")
+		for _, reject := range n.Rejects {
+			names = append(names, reject.Key.Name)
+		}
+		return names
+	}
+	s.Acknowledged(5, instant, true, nil, []fleet.Reject{{Key: key("a"), Code: "X"}, {Key: key("b"), Code: "X"}})
+	s.Acknowledged(6, instant, false, []catalog.Key{key("c")}, nil)
+	if got := rejects(); len(got) != 2 {
+		t.Errorf("a delta without them left %v", got)
+	}
+	s.Acknowledged(7, instant, false, []catalog.Key{key("a")}, nil)
+	if got := rejects(); len(got) != 1 || got[0] != "b" {
+		t.Errorf("accepting a left %v", got)
+	}
+	s.Acknowledged(8, instant, true, nil, nil)
+	if got := rejects(); len(got) != 0 {
+		t.Errorf("a whole state left %v", got)
+	}
+}
+
+func TestNewestSessionCounts(t *testing.T) {
+	r := fleet.NewRegistry(clock)
+	old := r.Connect("n", "1", 3)
+	renewed := r.Connect("n", "2", 4)
+	select {
+	case <-old.Replaced():
+	default:
+		t.Error("the old session does not know")
+	}
+	old.Offered(99)
+	old.Disconnect()
+	n, ok := r.Node("n")
+	if !ok || !n.Connected || n.SoftwareVersion != "2" || n.OfferedVersion == 99 || n.AppliedVersion != 4 {
+		t.Errorf("%+v", n)
+	}
+	renewed.Disconnect()
+	if n, _ := r.Node("n"); n.Connected {
+		t.Error("connected after its session ended")
+	}
+}
+
+// store fails at first.
+type store struct {
+	mu       sync.Mutex
+	failures int
+	known    []fleet.Node
+	saved    map[string]fleet.Node
+	saves    int
+}
+
+func (s *store) LoadNodes(context.Context) ([]fleet.Node, error) { return s.known, nil }
+
+func (s *store) SaveNodes(_ context.Context, nodes []fleet.Node) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failures > 0 {
+		s.failures--
+		return errors.New("away")
+	}
+	s.saves++
+	for _, n := range nodes {
+		s.saved[n.ID] = n
+	}
+	return nil
+}
+
+func (s *store) get(id string) (fleet.Node, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved[id], s.saves
+}
+
+func TestChangesReachTheStore(t *testing.T) {
+	r := fleet.NewRegistry(clock)
+	s := &store{failures: 2, saved: map[string]fleet.Node{}, known: []fleet.Node{{ID: "old", Connected: true, AppliedVersion: 9}}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	session := r.Connect("n", "1", 1)
+	session.Offered(2)
+	wait := func(what string, condition func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	wait("the node is not saved", func() bool { n, _ := s.get("n"); return n.OfferedVersion == 2 })
+	wait("a node of before is not known as gone", func() bool { n, _ := s.get("old"); return n.AppliedVersion == 9 && !n.Connected })
+
+	// Heartbeats alone cost the store nothing.
+	wait("the store is not at rest", func() bool {
+		_, before := s.get("n")
+		for range 100 {
+			session.Heartbeat()
+		}
+		time.Sleep(5 * time.Millisecond)
+		_, after := s.get("n")
+		return before == after
+	})
+	session.Disconnect()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n, _ := s.get("n"); n.Connected {
+		t.Error("what changed last was not saved")
+	}
+}
