@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
@@ -39,13 +40,7 @@ type shortCreated struct {
 func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body shortItem
-		decoder := json.NewDecoder(r.Body)
-		decoder.DisallowUnknownFields()
-		err := decoder.Decode(&body)
-		if err == nil && decoder.More() {
-			err = errors.New("the body is not one JSON value")
-		}
-		if err != nil {
+		if err := decodeStrict(r.Body, &body); err != nil {
 			problemOf(grpcapi.Status(codes.InvalidArgument, "REQUEST_MALFORMED", err.Error())).write(w)
 			return
 		}
@@ -75,6 +70,20 @@ func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.Ha
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(append(answer, '\n'))
 	}
+}
+
+// decodeStrict reads a body that is one JSON value, without unknown fields and with nothing after it.
+func decodeStrict(r io.Reader, into any) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if !json.Valid(content) {
+		return errNotJSON
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
 }
 
 // read gives the price and its tax in cents, or what is wrong.

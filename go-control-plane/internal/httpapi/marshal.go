@@ -10,6 +10,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
+var errNotJSON = errors.New("the body is not one JSON value")
+
 // strictJSON is the protobuf JSON mapping: fields with default values are written, unknown ones are refused, and a body is
 // one JSON value with nothing after it.
 type strictJSON struct {
@@ -44,7 +46,7 @@ func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 			return io.EOF
 		}
 		if !json.Valid(body) {
-			return errors.New("the body is not one JSON value")
+			return errNotJSON
 		}
 		return m.Unmarshal(body, v)
 	})
