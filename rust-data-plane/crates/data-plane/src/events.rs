@@ -57,13 +57,6 @@ impl ClientContext for Deliveries {
             tracing::warn!(error = %code, "{reason}; events wait");
         }
     }
-
-    fn log(&self, level: i32, facility: &str, message: &str) {
-        // Each failed attempt to connect is a line of librdkafka's; `error` tells of the outage once.
-        if level > 3 || !matches!(facility, "FAIL" | "ERROR") {
-            tracing::debug!(target: "librdkafka", facility, "{message}");
-        }
-    }
 }
 
 impl ProducerContext for Deliveries {
@@ -102,7 +95,9 @@ impl Events {
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "262144")
             .set("reconnect.backoff.max.ms", "2000")
-            .set("topic.metadata.refresh.interval.ms", "30000")
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            // A topic that is not there yet is waited for as well.
+            .set("topic.metadata.propagation.max.ms", "3600000")
             .set("allow.auto.create.topics", "true");
         let counts = Arc::<Counts>::default();
         let producer = config.create_with_context(Deliveries(Arc::clone(&counts)))?;

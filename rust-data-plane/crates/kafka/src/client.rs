@@ -9,9 +9,13 @@ use crate::ffi;
 
 /// What a client tells. Called from librdkafka's threads and from whoever polls.
 pub trait ClientContext: Send + Sync + 'static {
-    /// A line of librdkafka's log; `level` is syslog's.
+    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are told at level
+    /// debug, and `error` tells of the outage.
     fn log(&self, level: i32, facility: &str, message: &str) {
         match level {
+            _ if matches!(facility, "FAIL" | "ERROR") => {
+                tracing::debug!(target: "librdkafka", facility, "{message}");
+            }
             ..=3 => tracing::error!(target: "librdkafka", facility, "{message}"),
             4 => tracing::warn!(target: "librdkafka", facility, "{message}"),
             5 | 6 => tracing::info!(target: "librdkafka", facility, "{message}"),
@@ -21,7 +25,11 @@ pub trait ClientContext: Send + Sync + 'static {
 
     /// An error of the client as a whole. librdkafka recovers on its own from all but `Fatal`.
     fn error(&self, code: RDKafkaErrorCode, reason: &str) {
-        tracing::warn!(target: "librdkafka", error = %code, "{reason}");
+        match code {
+            RDKafkaErrorCode::Fatal => tracing::error!(target: "librdkafka", "{reason}"),
+            RDKafkaErrorCode::BrokerTransportFailure => tracing::debug!(target: "librdkafka", error = %code, "{reason}"),
+            _ => tracing::warn!(target: "librdkafka", error = %code, "{reason}"),
+        }
     }
 }
 

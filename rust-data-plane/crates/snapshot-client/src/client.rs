@@ -52,7 +52,7 @@ pub struct Client {
 /// Why a stream ended.
 #[derive(Debug, Error)]
 enum Ended {
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", root(.0))]
     Connect(#[from] tonic::transport::Error),
     #[error("cannot connect in time")]
     ConnectTimeout,
@@ -260,6 +260,11 @@ impl Client {
             Err(error) => tracing::error!(%error, "the snapshot could not be saved"),
         }
     }
+}
+
+/// What is at the bottom of an error.
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 /// Waits for the moment, or for ever when there is none.

@@ -1,0 +1,240 @@
+//! A control plane for tests: it accepts streams of snapshots, and then does what the test's script says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use contracts::hybrid::catalog::v1::{Item, Promotion, TaxRule, promotion};
+use contracts::hybrid::money::v1::Money;
+use contracts::hybrid::snapshot::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
+use contracts::hybrid::snapshot::v1::{
+    Ack, Heartbeat, Hello, Resource, StreamSnapshotRequest, StreamSnapshotResponse, Update, resource,
+    stream_snapshot_request, stream_snapshot_response,
+};
+use snapshot_client::Digest;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How long a script waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a script waited for did not come.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// Accepts streams until it is dropped.
+pub struct ControlPlane {
+    address: SocketAddr,
+    sessions: Mutex<mpsc::Receiver<Session>>,
+    _stop: oneshot::Sender<()>,
+}
+
+/// One stream, in the hands of the script. Dropped, it ends cleanly.
+pub struct Session {
+    requests: Streaming<StreamSnapshotRequest>,
+    responses: mpsc::Sender<std::result::Result<StreamSnapshotResponse, Status>>,
+}
+
+impl ControlPlane {
+    /// Listens on a port of its own.
+    pub async fn start() -> Result<Self> {
+        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Listens where another did before.
+    pub async fn listen(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| error.to_string())?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let (accepted, sessions) = mpsc::channel(64);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = Server::builder()
+            .add_service(SnapshotServiceServer::new(Service { accepted }).max_decoding_message_size(64 << 20));
+        tokio::spawn(async move {
+            // Dropping the server cuts all its connections, as a crash would.
+            tokio::select! {
+                _ = server.serve_with_incoming(TcpIncoming::from(listener)) => {}
+                _ = stopped => {}
+            }
+        });
+        Ok(Self { address, sessions: Mutex::new(sessions), _stop: stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// For `CONTROL_PLANE_GRPC`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The next stream that a node opens.
+    pub async fn accept(&self) -> Result<Session> {
+        let mut sessions = self.sessions.lock().await;
+        within("a stream", sessions.recv()).await?.ok_or_else(|| "the server has ended".into())
+    }
+}
+
+impl Session {
+    /// What the node says first.
+    pub async fn hello(&mut self) -> Result<Hello> {
+        match self.next("a Hello").await? {
+            stream_snapshot_request::Message::Hello(hello) => Ok(hello),
+            other => Err(format!("{other:?} came before Hello")),
+        }
+    }
+
+    /// The node's next Ack; heartbeats are skipped.
+    pub async fn ack(&mut self) -> Result<Ack> {
+        loop {
+            if let stream_snapshot_request::Message::Ack(ack) = self.next("an Ack").await? {
+                return Ok(ack);
+            }
+        }
+    }
+
+    /// The node's next heartbeat; Acks are skipped.
+    pub async fn heartbeat(&mut self) -> Result<Heartbeat> {
+        loop {
+            if let stream_snapshot_request::Message::Heartbeat(heartbeat) = self.next("a heartbeat").await? {
+                return Ok(heartbeat);
+            }
+        }
+    }
+
+    /// Sends an update, or a part of one.
+    pub async fn update(&self, update: Update) -> Result<()> {
+        self.send(stream_snapshot_response::Message::Update(update)).await
+    }
+
+    /// Sends one heartbeat.
+    pub async fn beat(&self, version: i64, digest: u64) -> Result<()> {
+        let heartbeat = Heartbeat { version, digest, sent_at: None };
+        self.send(stream_snapshot_response::Message::Heartbeat(heartbeat)).await
+    }
+
+    /// Sends heartbeats for as long as the stream lasts.
+    pub fn keep_alive(&self, version: i64, digest: u64) {
+        let responses = self.responses.clone();
+        tokio::spawn(async move {
+            let heartbeat = Heartbeat { version, digest, sent_at: None };
+            let message =
+                StreamSnapshotResponse { message: Some(stream_snapshot_response::Message::Heartbeat(heartbeat)) };
+            while responses.send(Ok(message)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+    }
+
+    /// Ends the stream with an error.
+    pub async fn fail(self, status: Status) -> Result<()> {
+        self.responses.send(Err(status)).await.map_err(|_| "the node has gone".into())
+    }
+
+    async fn send(&self, message: stream_snapshot_response::Message) -> Result<()> {
+        let response = StreamSnapshotResponse { message: Some(message) };
+        self.responses.send(Ok(response)).await.map_err(|_| "the node has gone".into())
+    }
+
+    async fn next(&mut self, what: &str) -> Result<stream_snapshot_request::Message> {
+        let message = within(what, self.requests.message()).await?.map_err(|status| status.to_string())?;
+        message.and_then(|request| request.message).ok_or_else(|| format!("the stream ended before {what}"))
+    }
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, future).await.map_err(|_| format!("{what} did not come within {PATIENCE:?}"))
+}
+
+struct Service {
+    accepted: mpsc::Sender<Session>,
+}
+
+#[tonic::async_trait]
+impl SnapshotService for Service {
+    type StreamSnapshotStream = ReceiverStream<std::result::Result<StreamSnapshotResponse, Status>>;
+
+    async fn stream_snapshot(
+        &self,
+        request: Request<Streaming<StreamSnapshotRequest>>,
+    ) -> std::result::Result<Response<Self::StreamSnapshotStream>, Status> {
+        let (responses, outbound) = mpsc::channel(16);
+        let session = Session { requests: request.into_inner(), responses };
+        self.accepted.send(session).await.map_err(|_| Status::unavailable("the test has ended"))?;
+        Ok(Response::new(ReceiverStream::new(outbound)))
+    }
+}
+
+/// The digest of these resources, as (path, version).
+pub fn digest(resources: &[(&str, i64)]) -> u64 {
+    let mut digest = Digest::default();
+    for (path, version) in resources {
+        digest.add(path, *version);
+    }
+    digest.value()
+}
+
+/// An authoritative update to `version` with these resources.
+pub fn whole(nonce: &str, version: i64, upserts: Vec<Resource>) -> Update {
+    let mut digest = Digest::default();
+    for upsert in &upserts {
+        let (path, version) = identify(upsert);
+        digest.add(&path, version);
+    }
+    Update {
+        nonce: nonce.into(),
+        version,
+        authoritative: true,
+        digest: digest.value(),
+        upserts,
+        ..Default::default()
+    }
+}
+
+fn identify(resource: &Resource) -> (String, i64) {
+    match &resource.resource {
+        Some(resource::Resource::Item(item)) => (format!("item/{}", item.sku), item.version),
+        Some(resource::Resource::TaxRule(rule)) => {
+            (format!("tax_rule/{}/{}", rule.jurisdiction, rule.category), rule.version)
+        }
+        Some(resource::Resource::Promotion(promotion)) => {
+            (format!("promotion/{}", promotion.promotion_id), promotion.version)
+        }
+        None => (String::new(), 0),
+    }
+}
+
+/// An item of the standard category, priced in EUR.
+pub fn item(sku: &str, unit_price_minor: i64, version: i64) -> Resource {
+    let unit_price = Some(Money { currency_code: "EUR".into(), minor_units: unit_price_minor });
+    let item = Item { sku: sku.into(), name: sku.into(), unit_price, version, ..Default::default() };
+    Resource { resource: Some(resource::Resource::Item(item)) }
+}
+
+/// The standard rate of a jurisdiction.
+pub fn tax_rule(jurisdiction: &str, rate_ppm: i64, version: i64) -> Resource {
+    let rule = TaxRule {
+        jurisdiction: jurisdiction.into(),
+        category: "standard".into(),
+        rate_ppm,
+        version,
+        ..Default::default()
+    };
+    Resource { resource: Some(resource::Resource::TaxRule(rule)) }
+}
+
+/// A percentage off everything, out of a large budget in EUR.
+pub fn promotion(promotion_id: &str, percent_off_ppm: i64, version: i64) -> Resource {
+    let promotion = Promotion {
+        promotion_id: promotion_id.into(),
+        name: promotion_id.into(),
+        discount: Some(promotion::Discount::PercentOffPpm(percent_off_ppm)),
+        budget: Some(Money { currency_code: "EUR".into(), minor_units: 1_000_000_000 }),
+        version,
+        ..Default::default()
+    };
+    Resource { resource: Some(resource::Resource::Promotion(promotion)) }
+}
