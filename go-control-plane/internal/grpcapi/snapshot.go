@@ -299,8 +299,5 @@ func ended(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
-	if status.Code(err) == codes.Internal {
-		return malformed(err)
-	}
 	return err
 }
