@@ -10,7 +10,8 @@ import (
 // Backoff gives the waits between tries. Its zero value waits up to 100 ms at first and up to 5 s at last.
 type Backoff struct {
 	Base, Max time.Duration
-	attempt   int
+	// bound of the next wait; zero before the first.
+	bound time.Duration
 }
 
 // Next is the wait before the next try: anywhere from zero to a bound that doubles with each call up to Max.
@@ -22,16 +23,18 @@ func (b *Backoff) Next() time.Duration {
 	if limit <= 0 {
 		limit = 5 * time.Second
 	}
-	bound := limit
-	if b.attempt < 32 && base<<b.attempt < limit && base<<b.attempt > 0 {
-		bound = base << b.attempt
-		b.attempt++
+	bound := b.bound
+	if bound == 0 {
+		bound = base
 	}
+	bound = min(bound, limit)
+	// Doubled without a wrap.
+	b.bound = bound + min(bound, limit-bound)
 	return rand.N(bound) + 1
 }
 
 // Reset begins anew, after a success.
-func (b *Backoff) Reset() { b.attempt = 0 }
+func (b *Backoff) Reset() { b.bound = 0 }
 
 // Wait sleeps for Next, or until ctx is done; then it gives ctx's error.
 func (b *Backoff) Wait(ctx context.Context) error {
