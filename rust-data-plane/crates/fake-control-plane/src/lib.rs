@@ -1,6 +1,7 @@
 //! A control plane for tests: it accepts streams of snapshots, and then does what the test's script says.
 
 use std::net::SocketAddr;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use contracts::hybrid::catalog::v1::{Item, Promotion, TaxRule, promotion};
@@ -12,6 +13,7 @@ use contracts::hybrid::snapshot::v1::{
 };
 use snapshot_client::Digest;
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -28,7 +30,18 @@ pub type Result<T> = std::result::Result<T, String>;
 pub struct ControlPlane {
     address: SocketAddr,
     sessions: Mutex<mpsc::Receiver<Session>>,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic has been told by its thread.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// One stream, in the hands of the script. Dropped, it ends cleanly.
@@ -47,18 +60,22 @@ impl ControlPlane {
     pub async fn listen(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let listener = listener.into_std().map_err(|error| error.to_string())?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         let (accepted, sessions) = mpsc::channel(64);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = Server::builder()
             .add_service(SnapshotServiceServer::new(Service { accepted }).max_decoding_message_size(64 << 20));
-        tokio::spawn(async move {
-            // Dropping the server cuts all its connections, as a crash would.
+        let serve = async move {
+            let Ok(listener) = TcpListener::from_std(listener) else { return };
             tokio::select! {
                 _ = server.serve_with_incoming(TcpIncoming::from(listener)) => {}
                 _ = stopped => {}
             }
-        });
-        Ok(Self { address, sessions: Mutex::new(sessions), _stop: stop })
+        };
+        // The end of the runtime cuts all connections, as a crash would.
+        let thread = std::thread::spawn(move || runtime.block_on(serve));
+        Ok(Self { address, sessions: Mutex::new(sessions), stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -123,7 +140,7 @@ impl Session {
             let heartbeat = Heartbeat { version, digest, sent_at: None };
             let message =
                 StreamSnapshotResponse { message: Some(stream_snapshot_response::Message::Heartbeat(heartbeat)) };
-            while responses.send(Ok(message)).await.is_ok() {
+            while responses.send(Ok(message.clone())).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });

@@ -61,7 +61,9 @@ mod tests {
         let mut delays: Vec<Duration> = (0..200)
             .map(|_| {
                 let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).unwrap();
-                (0..6).for_each(|_| drop(backoff.next_delay()));
+                for _ in 0..6 {
+                    backoff.next_delay();
+                }
                 backoff.next_delay()
             })
             .collect();
