@@ -88,10 +88,12 @@ type plane struct {
 	builder   *snapshot.Builder
 	registry  *fleet.Registry
 	producer  *kafka.Producer
-	relay     *outbox.Relay
-	usage     *kafka.UsageConsumer
-	services  grpcapi.Services
-	streams   *telemetry.Streams
+	// deadLetters has a producer of its own, so that it never waits for the outbox.
+	deadLetters *kafka.Producer
+	relay       *outbox.Relay
+	usage       *kafka.UsageConsumer
+	services    grpcapi.Services
+	streams     *telemetry.Streams
 	// relayWake and builderWake are due when something was committed.
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
@@ -109,7 +111,7 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		builderWake: make(chan struct{}, 1),
 		draining:    make(chan struct{}),
 	}
-	p.producer = kafka.NewProducer(p.broker)
+	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pool, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
 		Source: postgres.NewSnapshotSource(pool), Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
@@ -121,10 +123,12 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 			}
 		},
 	}
-	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval, Log: log}
+	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
+		Healthy: p.kafkaState("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
-		Book: book, Parse: contract.ParseUsageWindow, Producer: kafka.NewProducer(p.broker), Log: log,
+		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
+		Healthy: p.kafkaState("usage ledger"), Log: log,
 	}
 	p.services = grpcapi.Services{
 		Catalog: &grpcapi.Catalog{
@@ -213,8 +217,21 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	stopBackground()
 	work.Wait()
 	p.producer.Close()
+	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// kafkaState tells of an outage of Kafka after the start. It is written down with the task, but does not undo it: the catalog
+// and the nodes need no Kafka.
+func (p *plane) kafkaState(part string) func(error) {
+	return func(err error) {
+		if err != nil {
+			p.ready.Complete(taskTopics, part+" interrupted: "+err.Error())
+		} else {
+			p.ready.Complete(taskTopics, "")
+		}
+	}
 }
 
 // start begins all background work. Each part retries on its own, so none is waited for here.
@@ -254,25 +271,20 @@ func (p *plane) migrate(ctx context.Context) error {
 	}
 }
 
-// drain lets calls in flight finish, and cuts off those that take too long.
+// drain lets calls in flight finish, and cuts off those that take too long. HTTP is the last to go: it refuses new calls
+// meanwhile, and tells who asks that the process is draining.
 func (p *plane) drain(httpServer *http.Server, grpcServer *grpc.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	var both sync.WaitGroup
-	both.Go(func() {
-		if err := httpServer.Shutdown(ctx); err != nil {
-			httpServer.Close()
-		}
-	})
-	both.Go(func() {
-		stopped := make(chan struct{})
-		go func() { grpcServer.GracefulStop(); close(stopped) }()
-		select {
-		case <-stopped:
-		case <-ctx.Done():
-			grpcServer.Stop()
-			<-stopped
-		}
-	})
-	both.Wait()
+	stopped := make(chan struct{})
+	go func() { grpcServer.GracefulStop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		grpcServer.Stop()
+		<-stopped
+	}
+	if err := httpServer.Shutdown(ctx); err != nil {
+		httpServer.Close()
+	}
 }

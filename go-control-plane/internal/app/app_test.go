@@ -16,6 +16,8 @@ import (
 	"github.com/IBM/sarama"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -35,8 +37,12 @@ import (
 	"hybrid/control-plane/internal/postgrestest"
 )
 
+// spans holds what was traced.
+var spans = tracetest.NewInMemoryExporter()
+
 func TestMain(m *testing.M) {
 	otel.SetTextMapPropagator(propagation.TraceContext{})
+	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans), trace.WithSampler(trace.ParentBased(trace.NeverSample()))))
 	os.Exit(postgrestest.Run(m))
 }
 
@@ -337,6 +343,55 @@ func TestSilentNodeIsCutOff(t *testing.T) {
 	})
 }
 
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// spansOf gives the names of the spans of a trace, and the parent of each.
+func spansOf(parent string) map[string]string {
+	found := map[string]string{}
+	for _, s := range spans.GetSpans() {
+		if s.SpanContext.TraceID().String() == parent[3:35] {
+			found[s.Name] = s.Parent.SpanID().String()
+		}
+	}
+	return found
+}
+
+func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
+	uri := postgrestest.Database(t)
+	r := run(t, config.Config{Postgres: uri, Kafka: noKafka(t)})
+	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	eventually(t, "an item is created", func() bool {
+		body := `{"sku":"mug","name":"Mug","unitPrice":{"currencyCode":"EUR","minorUnits":"1050"}}`
+		request, err := http.NewRequestWithContext(t.Context(), "POST", r.http+"/v1/items", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("traceparent", parent)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	eventually(t, "its spans are there", func() bool {
+		traced := spansOf(parent)
+		return traced["POST /v1/items"] == parent[36:52] && traced["INSERT item"] != "" && traced["UPDATE catalog_version"] != ""
+	})
+	pool, err := postgres.Open(t.Context(), uri, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var headers string
+	if err := pool.QueryRow(t.Context(), "SELECT headers::text FROM outbox").Scan(&headers); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(headers, parent[:35]) {
+		t.Errorf("the message's headers %s lack the trace", headers)
+	}
+}
+
 func TestLoopThroughKafka(t *testing.T) {
 	broker := kafkatest.Start(t)
 	server, uri := postgrestest.Start(t)
@@ -361,7 +416,7 @@ func TestLoopThroughKafka(t *testing.T) {
 	}
 
 	// Usage is booked once, poison goes to the dead letters, and the partition goes on.
-	produce(t, broker, 0, usage(t, 100))
+	produce(t, broker, 0, usage(t, 100), sarama.RecordHeader{Key: []byte("traceparent"), Value: []byte(traceparent)})
 	produce(t, broker, 0, []byte("\xff\xff no usage"))
 	produce(t, broker, 0, usage(t, 100))
 	booked := func() (quotes, discount int64) {
@@ -380,6 +435,10 @@ func TestLoopThroughKafka(t *testing.T) {
 		return func() bool { q, d := booked(); return q == quotes && d == discount }
 	}
 	eventually(t, "two records are booked", bookedIs(2, 200))
+	eventually(t, "the booking belongs to the trace of its record", func() bool {
+		traced := spansOf(traceparent)
+		return traced["process hybrid.usage.v1"] == traceparent[36:52] && traced["COPY ledger_entry"] != ""
+	})
 	dead := consume(t, broker, contract.UsageTopic+contract.DeadLetterSuffix, 1)[0]
 	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" {
 		t.Errorf("dead letter: %v", dead)
@@ -447,7 +506,7 @@ func usage(t *testing.T, discount int64) []byte {
 	return value
 }
 
-func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []byte) {
+func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []byte, headers ...sarama.RecordHeader) {
 	t.Helper()
 	c := sarama.NewConfig()
 	c.Producer.Return.Successes = true
@@ -458,7 +517,7 @@ func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []by
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	if _, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: contract.UsageTopic, Partition: partition, Value: sarama.ByteEncoder(value)}); err != nil {
+	if _, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: contract.UsageTopic, Partition: partition, Value: sarama.ByteEncoder(value), Headers: headers}); err != nil {
 		t.Fatal(err)
 	}
 }

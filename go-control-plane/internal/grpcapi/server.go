@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -13,6 +14,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
@@ -40,7 +42,7 @@ type Services struct {
 func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Server) {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
-		grpc.StatsHandler(otelgrpc.NewServerHandler()),
+		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(guardUnary(log)),
@@ -56,6 +58,11 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 	healthv1.RegisterHealthServer(server, state)
 	reflection.Register(server)
 	return server, state
+}
+
+// traced says which calls are traced: all but checks of health, which come every second and say nothing.
+func traced(call *stats.RPCTagInfo) bool {
+	return !strings.HasPrefix(call.FullMethodName, "/grpc.health.")
 }
 
 // typedRegistrar registers services so that a message that cannot be decoded is answered with INVALID_ARGUMENT, as the

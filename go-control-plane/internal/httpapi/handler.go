@@ -66,15 +66,28 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	})
 	api.HandleFunc("/", notFound)
 
-	root := http.NewServeMux()
-	root.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+	traced := otelhttp.NewHandler(guard(api, ready, log), "http",
+		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+	health := healthHandler(ready)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/livez", "/readyz":
+			health.ServeHTTP(w, r)
+		default:
+			traced.ServeHTTP(w, r)
+		}
+	}), nil
+}
+
+// healthHandler answers while all else is refused, and is not traced.
+func healthHandler(ready *readiness.Readiness) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"status":"alive"}`+"\n")
 	})
-	root.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, ready.Report()) })
-	root.Handle("/", otelhttp.NewHandler(guard(api, log), "http",
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method })))
-	return root, nil
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, ready.Report()) })
+	return mux
 }
 
 func writeReadiness(w http.ResponseWriter, report readiness.Report) {
@@ -91,9 +104,15 @@ func writeReadiness(w http.ResponseWriter, report readiness.Report) {
 	w.Write(append(body, '\n'))
 }
 
-// guard bounds the time and the body of every request, and turns a panic into an answer.
-func guard(next http.Handler, log *slog.Logger) http.Handler {
+// guard refuses requests while the process drains, bounds the time and the body of every other, and turns a panic into an
+// answer.
+func guard(next http.Handler, ready *readiness.Readiness, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ready.Draining() {
+			w.Header().Set("Connection", "close")
+			problemOf(grpcapi.Status(codes.Unavailable, "DRAINING", "the control plane is about to end")).write(w)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)

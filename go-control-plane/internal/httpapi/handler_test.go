@@ -192,9 +192,13 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%d %s, want %d %s", w.Code, w.Body, c.status, c.body)
 		}
 	}
+	if w := ask(h, "GET", "/v1/items/mug", ""); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "DRAINING") {
+		t.Errorf("a new call while draining: %d %s", w.Code, w.Body)
+	}
 	if w := ask(h, "GET", "/livez", ""); w.Code != http.StatusOK {
 		t.Errorf("livez: %d", w.Code)
 	}
+	h, _, _ = serve(t)
 	if w := ask(h, "GET", "/openapi.json", ""); w.Code != http.StatusOK || !json.Valid(w.Body.Bytes()) || !strings.Contains(w.Body.String(), "/v1/items/{sku}") {
 		t.Errorf("openapi.json: %d %.200s", w.Code, w.Body)
 	}

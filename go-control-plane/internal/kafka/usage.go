@@ -37,7 +37,9 @@ type UsageConsumer struct {
 	// Parse reads a record's value; an error means that the record can never be booked.
 	Parse    func(value []byte) (ledger.Window, error)
 	Producer outbox.Publisher
-	Log      *slog.Logger
+	// Healthy is told when consuming begins to fail, with the reason, and when it works again, with nil.
+	Healthy func(error)
+	Log     *slog.Logger
 
 	records, entries, deadLetters, lag atomic.Int64
 }
@@ -63,6 +65,7 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 		err := u.consume(ctx, func() {
 			if failing {
 				u.Log.InfoContext(ctx, "usage is consumed again")
+				u.Healthy(nil)
 				failing = false
 			}
 			pace.Reset()
@@ -72,6 +75,7 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 		}
 		if !failing {
 			u.Log.WarnContext(ctx, "usage cannot be consumed; going on from the ledger's offsets", "error", err)
+			u.Healthy(err)
 			failing = true
 		}
 		if pace.Wait(ctx) != nil {

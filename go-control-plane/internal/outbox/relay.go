@@ -38,7 +38,9 @@ type Relay struct {
 	// Wake says that something was committed. Where it is lost, Poll finds it.
 	Wake <-chan struct{}
 	Poll time.Duration
-	Log  *slog.Logger
+	// Healthy is told when relaying begins to fail, with the reason, and when it works again, with nil.
+	Healthy func(error)
+	Log     *slog.Logger
 
 	lag       atomic.Int64
 	published atomic.Int64
@@ -65,6 +67,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		case err != nil:
 			if !failing {
 				r.Log.WarnContext(ctx, "the outbox cannot be relayed; it keeps what is committed", "error", err)
+				r.Healthy(err)
 				failing = true
 			}
 			if pace.Wait(ctx) != nil {
@@ -74,6 +77,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		if failing {
 			r.Log.InfoContext(ctx, "the outbox is relayed again")
+			r.Healthy(nil)
 			failing = false
 		}
 		pace.Reset()

@@ -61,6 +61,13 @@ func (r *Readiness) Reopen(name, detail string) { r.set(name, Pending, detail) }
 // Drain says that the process will end. It is never ready again.
 func (r *Readiness) Drain() { r.change(func() { r.draining = true }) }
 
+// Draining says whether Drain was called.
+func (r *Readiness) Draining() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.draining
+}
+
 // Report tells where every task stands.
 func (r *Readiness) Report() Report {
 	r.mu.Lock()
