@@ -62,7 +62,8 @@ func answer(ctx context.Context, log *slog.Logger, err error) error {
 			text = about.Error()
 		}
 		if r.code == codes.Unavailable {
-			log.WarnContext(ctx, "cannot answer now", "error", err)
+			// An outage would fill the log; readiness and the background work tell of it.
+			log.DebugContext(ctx, "cannot answer now", "error", err)
 		}
 		return Status(r.code, r.reason, text)
 	}

@@ -33,8 +33,9 @@ type causes struct {
 	ended []string
 }
 
-func (c *causes) UpdateSent(bool, int)             {}
-func (c *causes) UpdateApplied(time.Duration, int) {}
+func (c *causes) UpdateSent(bool, int)        {}
+func (c *causes) UpdateApplied(time.Duration) {}
+func (c *causes) Rejected(int)                {}
 func (c *causes) StreamEnded(cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -253,6 +254,57 @@ func TestNodeThatDoesNotReadIsCutOff(t *testing.T) {
 		if u := next(); u.GetVersion() != version {
 			t.Fatalf("the good node got version %d, not %d", u.GetVersion(), version)
 		}
+	}
+}
+
+// A large state comes in parts that a receiver with the usual limit of 4 MiB takes, and that are one update.
+func TestLargeStateComesInParts(t *testing.T) {
+	s := serve(t, failing{})
+	whole := snapshot.Whole{Version: 9}
+	skus := make([]string, 1000)
+	for i := range skus {
+		skus[i] = fmt.Sprintf("%064d", i)
+	}
+	for n := range 200 {
+		whole.Resources = append(whole.Resources, catalog.Promotion{ID: fmt.Sprint(n), SKUs: skus, Version: 2})
+	}
+	for n := range 2500 {
+		whole.Resources = append(whole.Resources, catalog.Item{SKU: fmt.Sprint(n), Version: 3})
+	}
+	s.publisher.Replace(whole)
+	stream, err := snapshotv1.NewSnapshotServiceClient(s.conn).StreamSnapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(hello("a")); err != nil {
+		t.Fatal(err)
+	}
+	named, parts := map[string]bool{}, 0
+	for nonce := ""; ; {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := m.GetUpdate()
+		if u == nil {
+			continue
+		}
+		parts++
+		if nonce == "" {
+			nonce = u.GetNonce()
+		}
+		if u.GetNonce() != nonce || !u.GetAuthoritative() || u.GetDigest() != snapshot.Digest(whole.Resources) || len(u.GetUpserts()) > 1000 {
+			t.Fatalf("part %d: %.200v", parts, u)
+		}
+		for _, r := range u.GetUpserts() {
+			named[fmt.Sprint(r.GetItem().GetSku(), "|", r.GetPromotion().GetPromotionId())] = true
+		}
+		if !u.GetMoreFollows() {
+			break
+		}
+	}
+	if len(named) != len(whole.Resources) || parts < 10 {
+		t.Errorf("%d resources in %d parts, want %d", len(named), parts, len(whole.Resources))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
@@ -21,8 +22,10 @@ import (
 )
 
 const (
-	// partSize is how many resources one part of an update holds.
-	partSize = 1_000
+	// partSize is how many resources one part of an update holds at most, and partBytes the size that it need not pass:
+	// a receiver takes 4 MiB by default.
+	partSize  = 1_000
+	partBytes = 1 << 20
 	// heartbeatInterval is how often each side speaks at least, and missedHeartbeats how many may stay away.
 	heartbeatInterval = time.Second
 	missedHeartbeats  = 3
@@ -35,8 +38,10 @@ const (
 type StreamObserver interface {
 	// UpdateSent counts an update, all its parts as one.
 	UpdateSent(authoritative bool, resources int)
-	// UpdateApplied is told how long after its commit a node had applied a version, and how much it rejected.
-	UpdateApplied(afterCommit time.Duration, rejects int)
+	// UpdateApplied is told how long after its commit a node had applied a version.
+	UpdateApplied(afterCommit time.Duration)
+	// Rejected counts the resources that an Ack rejects.
+	Rejected(resources int)
 	// StreamEnded is told why: a short word.
 	StreamEnded(cause string)
 }
@@ -128,6 +133,8 @@ type node struct {
 type sent struct {
 	nonce  string
 	update *snapshot.Update
+	// first is true for the update that began the stream: how old it was says nothing about convergence.
+	first bool
 }
 
 var errSlow = errors.New("the node does not keep up")
@@ -208,7 +215,12 @@ func (n *node) acknowledged(ctx context.Context, ack *snapshotv1.Ack) error {
 		appliedAt = time.Now().UTC()
 	}
 	n.session.Acknowledged(ack.GetVersion(), appliedAt, u.Authoritative, named, rejects)
-	n.snapshot.Observer.UpdateApplied(appliedAt.Sub(u.CommittedAt), len(rejects))
+	if !answered.first {
+		n.snapshot.Observer.UpdateApplied(appliedAt.Sub(u.CommittedAt))
+	}
+	if len(rejects) > 0 {
+		n.snapshot.Observer.Rejected(len(rejects))
+	}
 	return nil
 }
 
@@ -247,7 +259,7 @@ func (n *node) send(ctx context.Context) error {
 
 func (n *node) sendUpdate(u *snapshot.Update, nonce string) error {
 	select {
-	case n.unanswered <- sent{nonce, u}:
+	case n.unanswered <- sent{nonce, u, u == n.subscription.First}:
 	default:
 		return errSlow
 	}
@@ -257,14 +269,7 @@ func (n *node) sendUpdate(u *snapshot.Update, nonce string) error {
 			Nonce: nonce, Version: u.Version, Authoritative: u.Authoritative, Digest: u.Digest,
 			CommittedAt: contract.Timestamp(u.CommittedAt),
 		}
-		room := partSize
-		take := min(room, len(upserts))
-		part.Upserts = each(upserts[:take], contract.Resource)
-		upserts, room = upserts[take:], room-take
-		take = min(room, len(removals))
-		part.Removals = each(removals[:take], contract.ResourceKey)
-		removals = removals[take:]
-		part.MoreFollows = len(upserts)+len(removals) > 0
+		upserts, removals = fill(part, upserts, removals)
 		if !part.MoreFollows {
 			n.offered.Store(u)
 			n.session.Offered(u.Version)
@@ -278,6 +283,21 @@ func (n *node) sendUpdate(u *snapshot.Update, nonce string) error {
 			return nil
 		}
 	}
+}
+
+// fill moves resources and keys into a part while it has room, and gives those that are left.
+func fill(part *snapshotv1.Update, upserts []catalog.AnyResource, removals []catalog.Key) ([]catalog.AnyResource, []catalog.Key) {
+	size := 0
+	for len(upserts) > 0 && len(part.Upserts) < partSize && size < partBytes {
+		resource := contract.Resource(upserts[0])
+		size += proto.Size(resource)
+		part.Upserts, upserts = append(part.Upserts, resource), upserts[1:]
+	}
+	for len(upserts) == 0 && len(removals) > 0 && len(part.Upserts)+len(part.Removals) < partSize && size < partBytes {
+		part.Removals, removals = append(part.Removals, contract.ResourceKey(removals[0])), removals[1:]
+	}
+	part.MoreFollows = len(upserts)+len(removals) > 0
+	return upserts, removals
 }
 
 func receive(ctx context.Context, stream snapshotStream, received chan<- *snapshotv1.StreamSnapshotRequest) error {

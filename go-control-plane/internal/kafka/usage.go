@@ -37,7 +37,7 @@ type UsageConsumer struct {
 	// Parse reads a record's value; an error means that the record can never be booked.
 	Parse    func(value []byte) (ledger.Window, error)
 	Producer outbox.Publisher
-	// Healthy is told when consuming begins to fail, with the reason, and when it works again, with nil.
+	// Healthy is told when consuming works, with nil, and when it begins to fail, with the reason.
 	Healthy func(error)
 	Log     *slog.Logger
 
@@ -65,9 +65,9 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 		err := u.consume(ctx, func() {
 			if failing {
 				u.Log.InfoContext(ctx, "usage is consumed again")
-				u.Healthy(nil)
 				failing = false
 			}
+			u.Healthy(nil)
 			pace.Reset()
 		})
 		if ctx.Err() != nil {

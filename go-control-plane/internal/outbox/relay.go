@@ -38,7 +38,7 @@ type Relay struct {
 	// Wake says that something was committed. Where it is lost, Poll finds it.
 	Wake <-chan struct{}
 	Poll time.Duration
-	// Healthy is told when relaying begins to fail, with the reason, and when it works again, with nil.
+	// Healthy is told when relaying works, with nil, and when it begins to fail, with the reason.
 	Healthy func(error)
 	Log     *slog.Logger
 
@@ -55,7 +55,7 @@ func (r *Relay) Published() int64 { return r.published.Load() }
 // Run relays until ctx is done. Failures are retried with backoff; nothing is passed over.
 func (r *Relay) Run(ctx context.Context) error {
 	var pace backoff.Backoff
-	failing := false
+	failing, healthy := false, false
 	ticker := time.NewTicker(r.Poll)
 	defer ticker.Stop()
 	var pruned time.Time
@@ -68,7 +68,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			if !failing {
 				r.Log.WarnContext(ctx, "the outbox cannot be relayed; it keeps what is committed", "error", err)
 				r.Healthy(err)
-				failing = true
+				failing, healthy = true, false
 			}
 			if pace.Wait(ctx) != nil {
 				return nil
@@ -77,8 +77,11 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		if failing {
 			r.Log.InfoContext(ctx, "the outbox is relayed again")
-			r.Healthy(nil)
 			failing = false
+		}
+		if !healthy {
+			r.Healthy(nil)
+			healthy = true
 		}
 		pace.Reset()
 		if more {

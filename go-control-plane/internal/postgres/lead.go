@@ -28,13 +28,21 @@ var (
 // lock, which costs nothing. When the connection that holds it is lost, work's context ends before the duty is sought anew.
 func Lead(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, work func(context.Context) error) error {
 	var pace backoff.Backoff
+	seeking := false
 	for {
 		began := time.Now()
-		err := leadOnce(ctx, pool, duty, log, work)
+		err := leadOnce(ctx, pool, duty, work, func() {
+			log.InfoContext(ctx, "duty taken", "duty", duty.name)
+			seeking = false
+		})
 		if ctx.Err() != nil {
 			return nil
 		}
-		log.WarnContext(ctx, "duty interrupted; seeking it anew", "duty", duty.name, "error", err)
+		// An outage is told once, however many tries it lasts.
+		if !seeking {
+			log.WarnContext(ctx, "duty interrupted; seeking it anew", "duty", duty.name, "error", err)
+			seeking = true
+		}
 		if time.Since(began) > 10*time.Second {
 			pace.Reset()
 		}
@@ -44,7 +52,7 @@ func Lead(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, 
 	}
 }
 
-func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, work func(context.Context) error) error {
+func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(context.Context) error, taken func()) error {
 	conn, err := connect(ctx, pool)
 	if err != nil {
 		return err
@@ -53,7 +61,7 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logg
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, duty.lock); err != nil {
 		return translate(err)
 	}
-	log.InfoContext(ctx, "duty taken", "duty", duty.name)
+	taken()
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	done := make(chan error, 1)

@@ -14,12 +14,19 @@ import (
 // been missed.
 func Listen(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, wake ...chan<- struct{}) error {
 	var pace backoff.Backoff
+	interrupted := false
 	for {
-		err := listenOnce(ctx, pool, wake, pace.Reset)
+		err := listenOnce(ctx, pool, wake, func() {
+			pace.Reset()
+			interrupted = false
+		})
 		if ctx.Err() != nil {
 			return nil
 		}
-		log.WarnContext(ctx, "notifications interrupted; polling meanwhile", "error", err)
+		if !interrupted {
+			log.WarnContext(ctx, "notifications interrupted; polling meanwhile", "error", err)
+			interrupted = true
+		}
 		if pace.Wait(ctx) != nil {
 			return nil
 		}

@@ -49,12 +49,13 @@ func (s *Streams) UpdateSent(authoritative bool, resources int) {
 }
 
 // UpdateApplied measures the convergence.
-func (s *Streams) UpdateApplied(afterCommit time.Duration, rejects int) {
-	ctx := context.Background()
-	s.convergence.Record(ctx, afterCommit.Seconds())
-	if rejects > 0 {
-		s.rejects.Add(ctx, int64(rejects))
-	}
+func (s *Streams) UpdateApplied(afterCommit time.Duration) {
+	s.convergence.Record(context.Background(), afterCommit.Seconds())
+}
+
+// Rejected counts resources.
+func (s *Streams) Rejected(resources int) {
+	s.rejects.Add(context.Background(), int64(resources))
 }
 
 // StreamEnded counts a stream.
