@@ -29,6 +29,7 @@ internal sealed record NativePostgres(
         [
             binaries.Program("postgres"), "-D", data, "-h", "127.0.0.1", "-p", prepared.Ports.Postgres.ToString(CultureInfo.InvariantCulture),
             "-c", "unix_socket_directories=", "-c", "max_connections=60", "-c", "log_min_messages=warning", "-c", "log_checkpoints=off",
+            "-c", "max_logical_replication_workers=0",
         ];
         string[] command = [.. asUser, .. server];
         return new NativePostgres(command[0], command[1..], environment, data, new NpgsqlConnectionStringBuilder
@@ -45,7 +46,11 @@ internal sealed record NativePostgres(
     {
         var file = Path.Combine(folder, "password");
         if (!File.Exists(file))
+        {
             File.WriteAllText(file, Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12)));
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        }
         return File.ReadAllText(file);
     }
 

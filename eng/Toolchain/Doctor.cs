@@ -19,7 +19,7 @@ internal static class Doctor
             new("librdkafka", Directory.Exists(Workspace.LibrdkafkaPackage), true, "comes with the NuGet package librdkafka.redist"),
             Postgres(bring),
             await KafkaAsync(cancellationToken),
-            new("container engine", Engine() is not null, false, Engine() ?? "none; native servers are used"),
+            await EngineAsync(cancellationToken),
         ];
         foreach (var finding in findings)
             await output.WriteLineAsync($"{(finding.Found ? "ok     " : finding.Needed ? "MISSING" : "absent ")}  {finding.Tool,-17} {finding.Text}");
@@ -59,5 +59,13 @@ internal static class Doctor
             : new("Kafka", true, false, "the set-up asks Maven for it; where its repository does not answer, the in-memory stand-in is used");
     }
 
-    private static string? Engine() => Subprocess.Find("docker") ?? Subprocess.Find("podman");
+    private static async Task<Finding> EngineAsync(CancellationToken cancellationToken)
+    {
+        foreach (var engine in (string[])["docker", "podman"])
+        {
+            if ((await Subprocess.RunAsync(engine, ["info"], timeout: TimeSpan.FromSeconds(10), cancellationToken: cancellationToken)).Succeeded)
+                return new("container engine", true, false, $"{engine} answers; used under Aspire");
+        }
+        return new("container engine", false, false, "none answers; native servers are used");
+    }
 }

@@ -54,7 +54,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     {
         var (catalog, version) = await RandomCatalogAsync();
         await WaitForVersionAsync(Topology.Nodes[0], Basket((catalog.Items[0].Sku, 1)), version);
-        var line = Gen.Select(Gen.Int[0, catalog.Items.Count - 1], Gen.Long[1, 1_000_000]).Select((i, quantity) => (catalog.Items[i].Sku, quantity));
+        var line = Gen.Select(Gen.Int[0, catalog.Items.Count - 1], Gen.Long[1, 10_000]).Select((i, quantity) => (catalog.Items[i].Sku, quantity));
         var baskets = Gen.Select(line.Array[1, 20], Gen.Int[0, 2].Select(i => ((string[])["", "SAVE", "OTHER"])[i])).Select((lines, coupon) =>
         {
             var basket = Basket(lines);
@@ -90,7 +90,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     {
         List<TaxRule> rules = [await CreateTaxRuleAsync(190_000), await CreateTaxRuleAsync(70_001, "reduced")];
         List<Item> items = [];
-        foreach (var price in (long[])[0, 1, 3, 99, 1_999, 1_000_000_000_000])
+        foreach (var price in (long[])[0, 1, 3, 99, 1_999, 1_000_000_000])
             items.Add(await CreateItemAsync(price, category: price % 2 == 1 ? "reduced" : ""));
         List<Promotion> promotions = [];
         foreach (var promotion in (Promotion[])
