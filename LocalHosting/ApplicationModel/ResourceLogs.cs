@@ -9,29 +9,21 @@ public sealed class ResourceLogs : IDisposable
     public const int Capacity = 2_000;
 
     private const int KeptFiles = 3;
+    private const long MaxFileLength = 64 << 20;
 
     private readonly ConcurrentDictionary<string, Log> _logs = new(StringComparer.OrdinalIgnoreCase);
     private volatile string? _directory;
 
-    /// <summary>The latest lines of a resource (of all its instances), oldest first; none when it has said nothing.</summary>
-    public IReadOnlyList<string> Tail(string resourceName, int lines = Capacity)
-    {
-        var exact = _logs.TryGetValue(resourceName, out var log) ? log.Tail(lines) : [];
-        return exact;
-    }
+    /// <summary>The latest lines of a resource (of one instance where it has replicas), oldest first; none when it has said nothing.</summary>
+    public IReadOnlyList<string> Tail(string resourceName, int lines = Capacity) =>
+        _logs.TryGetValue(resourceName, out var log) ? log.Tail(lines) : [];
 
     /// <summary>Writes files into the directory from now on, and moves those of earlier runs aside.</summary>
     internal void OpenDirectory(string directory)
     {
         Directory.CreateDirectory(directory);
         foreach (var file in Directory.EnumerateFiles(directory, "*.log").ToArray())
-        {
-            for (var i = KeptFiles - 1; i >= 1; i--)
-                if (File.Exists($"{file}.{i}"))
-                    File.Move($"{file}.{i}", $"{file}.{i + 1}", overwrite: true);
-            File.Move(file, $"{file}.1", overwrite: true);
-        }
-
+            MoveAside(file);
         _directory = directory;
     }
 
@@ -42,6 +34,14 @@ public sealed class ResourceLogs : IDisposable
     {
         foreach (var log in _logs.Values)
             log.Dispose();
+    }
+
+    private static void MoveAside(string file)
+    {
+        for (var i = KeptFiles - 1; i >= 1; i--)
+            if (File.Exists($"{file}.{i}"))
+                File.Move($"{file}.{i}", $"{file}.{i + 1}", overwrite: true);
+        File.Move(file, $"{file}.1", overwrite: true);
     }
 
     private sealed class Log(string name) : IDisposable
@@ -68,7 +68,15 @@ public sealed class ResourceLogs : IDisposable
                     return;
                 try
                 {
-                    _file ??= new StreamWriter(Path.Combine(directory, name + ".log"), append: true) { AutoFlush = true };
+                    var path = Path.Combine(directory, name + ".log");
+                    if (_file?.BaseStream.Length > MaxFileLength)
+                    {
+                        _file.Dispose();
+                        _file = null;
+                        MoveAside(path);
+                    }
+
+                    _file ??= new StreamWriter(path, append: true) { AutoFlush = true };
                     _file.WriteLine(line);
                 }
                 catch (IOException)

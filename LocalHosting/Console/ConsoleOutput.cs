@@ -1,24 +1,35 @@
+using System.Collections.Concurrent;
 using System.Globalization;
+using System.Text;
 
 namespace Aspire.Hosting.ConsoleView;
 
-/// <summary>The terminal: whole lines, each behind the name of who says it, in that one's colour.</summary>
-internal sealed class ConsoleOutput
+/// <summary>
+/// The terminal: whole lines, each behind the name of who says it, in that one's colour. A thread of its own writes them, so that a
+/// terminal that stands still holds up no program; what it cannot take is left out, and counted.
+/// </summary>
+internal sealed class ConsoleOutput : IDisposable
 {
     /// <summary>The name under which the host itself speaks.</summary>
     public const string HostName = "host";
 
-    private readonly Lock _lock = new();
+    private const int MaxWaiting = 10_000;
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+
+    private readonly BlockingCollection<string> _waiting = new(MaxWaiting);
     private readonly TextWriter _writer;
     private readonly bool _colours;
-    private readonly Dictionary<string, string> _colourOf = new(StringComparer.Ordinal);
-    private int _width = HostName.Length;
+    private readonly Thread _thread;
+    private volatile int _width = HostName.Length;
+    private int _leftOut;
 
     public ConsoleOutput(TextWriter writer, bool colours, bool quiet)
     {
         _writer = writer;
         _colours = colours;
         IsQuiet = quiet;
+        _thread = new Thread(WriteAll) { IsBackground = true, Name = "console" };
+        _thread.Start();
     }
 
     public bool IsQuiet { get; }
@@ -30,53 +41,69 @@ internal sealed class ConsoleOutput
         quiet);
 
     /// <summary>Makes room for the names, so that all lines begin in one column.</summary>
-    public void Align(IEnumerable<string> names)
-    {
-        lock (_lock)
-            _width = names.Append(HostName).Max(n => n.Length);
-    }
+    public void Align(IEnumerable<string> names) => _width = names.Append(HostName).Max(n => n.Length);
 
     public void WriteLine(string name, string line)
     {
-        if (IsQuiet)
-            return;
-        lock (_lock)
-        {
-            var prefix = name.PadRight(_width);
-            _writer.WriteLine(_colours ? $"{ColourOf(name)}{prefix}{Palette.Reset} {Palette.Dim}|{Palette.Reset} {line}" : $"{prefix} | {line}");
-            _writer.Flush();
-        }
+        var prefix = name.PadRight(_width);
+        Write(_colours
+            ? $"{Palette.Of(name)}{prefix}{Palette.Reset} {Palette.Dim}|{Palette.Reset} {line}{Environment.NewLine}"
+            : $"{prefix} | {line}{Environment.NewLine}");
     }
 
     /// <summary>Writes lines that belong together and have no name before them.</summary>
     public void WriteBlock(IEnumerable<string> lines)
     {
-        if (IsQuiet)
-            return;
-        lock (_lock)
-        {
-            foreach (var line in lines)
-                _writer.WriteLine(line);
-            _writer.Flush();
-        }
+        var block = new StringBuilder();
+        foreach (var line in lines)
+            block.AppendLine(line);
+        Write(block.ToString());
     }
 
     /// <summary>Tells the person why the run cannot be, or cannot go on: on the error stream, also when quiet.</summary>
-    public void WriteFailure(string line)
+    public static void WriteFailure(string line) => Console.Error.WriteLine(line);
+
+    /// <summary>Writes what still waits.</summary>
+    public void Dispose()
     {
-        lock (_lock)
+        if (_waiting.IsAddingCompleted)
+            return;
+        _waiting.CompleteAdding();
+        _thread.Join(s_patience);
+    }
+
+    private void Write(string text)
+    {
+        if (IsQuiet || _waiting.IsAddingCompleted)
+            return;
+        try
         {
-            Console.Error.WriteLine(line);
-            Console.Error.Flush();
+            if (!_waiting.TryAdd(text))
+                Interlocked.Increment(ref _leftOut);
+        }
+        catch (InvalidOperationException)
+        {
+            // The last lines of a program that ends after the host has closed its own.
         }
     }
 
-    private string ColourOf(string name)
+    private void WriteAll()
     {
-        if (!_colourOf.TryGetValue(name, out var colour))
-            _colourOf[name] = colour = name == HostName
-                ? Palette.Bold
-                : string.Create(CultureInfo.InvariantCulture, $"\e[38;5;{Palette.Of(name)}m");
-        return colour;
+        try
+        {
+            foreach (var text in _waiting.GetConsumingEnumerable())
+            {
+                _writer.Write(text);
+                if (_waiting.Count > 0)
+                    continue;
+                if (Interlocked.Exchange(ref _leftOut, 0) is > 0 and var count)
+                    _writer.WriteLine(string.Create(CultureInfo.InvariantCulture, $"({count} lines were not shown; the log files have them)"));
+                _writer.Flush();
+            }
+        }
+        catch (IOException)
+        {
+            // The terminal is gone. The log files go on.
+        }
     }
 }

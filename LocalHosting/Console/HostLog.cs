@@ -8,7 +8,7 @@ internal sealed class HostLog(ConsoleOutput console, ResourceLogs logs)
     /// <summary>Says why the run cannot be, or cannot go on.</summary>
     public void SayFailure(string line)
     {
-        console.WriteFailure(line);
+        ConsoleOutput.WriteFailure(line);
         logs.Append(ConsoleOutput.HostName, line, isError: true);
     }
 

@@ -35,7 +35,7 @@ internal sealed class StateTablePrinter(ResourceNotificationService notification
 
     private bool AllReady() => Shown().All(e => e.Snapshot.IsHealthy
         || e.Snapshot.State?.Text == KnownResourceStates.Finished
-        || e.Snapshot.State?.Text == KnownResourceStates.NotStarted);
+        || e.Resource.TryGetLastAnnotation<ExplicitStartupAnnotation>(out _));
 
     private IEnumerable<ResourceEvent> Shown() => notifications.Current.Where(e => e.Resource is not ParameterResource);
 

@@ -117,7 +117,7 @@ internal sealed class ChildProcess : IDisposable
         await _process.WaitForExitAsync().ConfigureAwait(false);
         // What it left behind would hold its ports, and its pipes.
         ProcessGroup.Kill(Id);
-        await Task.Run(() => Array.ForEach(_readers, r => r.Join(TimeSpan.FromSeconds(1)))).ConfigureAwait(false);
+        await Task.Run(() => Array.ForEach(_readers, r => r.Join(TimeSpan.FromSeconds(0.5)))).ConfigureAwait(false);
         return _process.ExitCode;
     }
 }

@@ -13,6 +13,7 @@ internal sealed class Orchestrator(
     RunnerServices services,
     IConfiguration configuration,
     IHostEnvironment environment,
+    IHostApplicationLifetime lifetime,
     TelemetryHost telemetry,
     Runners runners) : IHostedService, IDisposable
 {
@@ -20,7 +21,7 @@ internal sealed class Orchestrator(
     private readonly Lock _lock = new();
     private Task? _stopped;
     private StateDirectory? _state;
-    private PosixSignalRegistration? _interrupt;
+    private PosixSignalRegistration[] _signals = [];
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
@@ -39,7 +40,7 @@ internal sealed class Orchestrator(
         EndpointAllocator.Allocate(resources);
         CheckPrograms();
         await telemetry.StartAsync(cancellationToken).ConfigureAwait(false);
-        _interrupt = WatchForImpatience();
+        _signals = [WatchForImpatience(), WatchForHangUp()];
 
         foreach (var resource in resources)
             foreach (var instance in ResourceInstance.Of(resource))
@@ -60,7 +61,7 @@ internal sealed class Orchestrator(
 
     public void Dispose()
     {
-        _interrupt?.Dispose();
+        Array.ForEach(_signals, s => s.Dispose());
         _state?.Dispose();
         _killNow.Dispose();
     }
@@ -135,6 +136,13 @@ internal sealed class Orchestrator(
                 _killNow.Cancel();
         });
     }
+
+    // The terminal is closed: the programs would outlive it, since they do not belong to it.
+    private PosixSignalRegistration WatchForHangUp() => PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+    {
+        context.Cancel = true;
+        lifetime.StopApplication();
+    });
 
     // Programs replace themselves while they start (a launcher, a shell that executes the real one): look again when that is over.
     private static async Task RefreshRecordsAsync(ProcessRecords records)

@@ -6,17 +6,25 @@ namespace Aspire.Hosting.Running;
 /// <summary>Runs a process, and starts it again when it crashes.</summary>
 internal sealed class ProcessRunner(ResourceInstance instance, bool isJob, RunnerServices services) : Runner(instance, services)
 {
-    /// <summary>How long a process may take to end after it was asked to.</summary>
-    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(15);
+    private const int NotStartedCode = 127;
 
     protected override async Task RunAsync(CancellationToken stop)
     {
         var backoff = new Backoff(Random.Shared.NextDouble);
-        var wasHealthy = false;
         for (var restarts = 0; ; restarts++)
         {
-            var run = await RunOnceAsync(restarts, stop).ConfigureAwait(false);
-            wasHealthy |= run.HealthyFor > TimeSpan.Zero;
+            ProcessRun run;
+            try
+            {
+                run = await RunOnceAsync(restarts, stop).ConfigureAwait(false);
+            }
+            catch (DistributedApplicationException e) when (restarts > 0)
+            {
+                // It could start once, so it may again: a new build may be just in the making.
+                Services.Log.Say(e.Message);
+                run = new(NotStartedCode, TimeSpan.Zero);
+            }
+
             stop.ThrowIfCancellationRequested();
 
             if (isJob)
@@ -26,7 +34,7 @@ internal sealed class ProcessRunner(ResourceInstance instance, bool isJob, Runne
                 return;
             }
 
-            if (run.ExitCode == ExitCodes.BadConfiguration && restarts == 0 && !wasHealthy)
+            if (run.ExitCode == ExitCodes.BadConfiguration && restarts == 0 && !HasWorked(run))
             {
                 Services.Log.Say($"{Instance.Id} exited with {ExitCodes.Describe(run.ExitCode)}; it is not started again");
                 Publish(s => s with { State = KnownResourceStates.FailedToStart });
@@ -39,7 +47,12 @@ internal sealed class ProcessRunner(ResourceInstance instance, bool isJob, Runne
         }
     }
 
-    private async Task<(int ExitCode, TimeSpan HealthyFor)> RunOnceAsync(int restarts, CancellationToken stop)
+    // Where nothing checks, only time can tell.
+    private bool HasWorked(ProcessRun run) => Resource.TryGetLastAnnotation<HealthCheckAnnotation>(out _)
+        ? run.HealthyFor > TimeSpan.Zero
+        : run.HealthyFor >= Backoff.ResetAfter;
+
+    private async Task<ProcessRun> RunOnceAsync(int restarts, CancellationToken stop)
     {
         Publish(s => s with { State = KnownResourceStates.Starting, ExitCode = null, Restarts = restarts });
         var spec = await Services.Plan.ResolveAsync(Instance, stop).ConfigureAwait(false);
@@ -52,14 +65,14 @@ internal sealed class ProcessRunner(ResourceInstance instance, bool isJob, Runne
         var watch = WatchHealthAsync(() => healthySince ??= Services.Time.GetTimestamp(), ended.Token);
         try
         {
-            return (await process.Exited.WaitAsync(stop).ConfigureAwait(false), HealthyFor());
+            return new(await process.Exited.WaitAsync(stop).ConfigureAwait(false), HealthyFor());
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
             Publish(s => s with { State = KnownResourceStates.Stopping, HealthStatus = null });
-            if (!await process.StopAsync(Grace, KillNow).ConfigureAwait(false))
-                Services.Log.Say($"{Instance.Id} was killed{(KillNow.IsCancellationRequested ? "" : $": it had not ended {Grace.TotalSeconds:0} s after it was asked to")}");
-            return (await process.Exited.ConfigureAwait(false), HealthyFor());
+            if (!await process.StopAsync(Services.StopGrace.Value, KillNow).ConfigureAwait(false))
+                Services.Log.Say($"{Instance.Id} was killed{(KillNow.IsCancellationRequested ? "" : $": it had not ended {Services.StopGrace.Value.TotalSeconds:0} s after it was asked to")}");
+            return new(await process.Exited.ConfigureAwait(false), HealthyFor());
         }
         finally
         {
@@ -77,4 +90,6 @@ internal sealed class ProcessRunner(ResourceInstance instance, bool isJob, Runne
         Services.Logs.Append(Instance.Id, line, isError);
         Services.Console.WriteLine(Instance.Id, line);
     }
+
+    private readonly record struct ProcessRun(int ExitCode, TimeSpan HealthyFor);
 }

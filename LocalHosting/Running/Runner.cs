@@ -17,6 +17,7 @@ internal sealed record RunnerServices(
     LaunchPlan Plan,
     ProcessRecordsHolder Records,
     RunOutcome Outcome,
+    StopGrace StopGrace,
     TimeProvider Time);
 
 /// <summary>Brings one instance of a resource up once what it waits for is ready, and watches it until it is stopped.</summary>
@@ -137,7 +138,10 @@ internal abstract class Runner(ResourceInstance instance, RunnerServices service
         catch (DistributedApplicationException e)
         {
             Publish(s => s with { State = KnownResourceStates.FailedToStart, HealthStatus = null, ProcessId = null });
-            Services.Outcome.Fail(e.Message);
+            if (Resource.TryGetLastAnnotation<ExplicitStartupAnnotation>(out _))
+                Services.Log.Say(e.Message);
+            else
+                Services.Outcome.Fail(e.Message);
         }
 #pragma warning disable CA1031 // The host must say what happened, whatever it was, and stop the others in order.
         catch (Exception e)

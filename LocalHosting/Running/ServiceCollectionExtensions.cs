@@ -22,6 +22,7 @@ internal static class ServiceCollectionExtensions
         services.AddSingleton(s => ConsoleOutput.ForStandardOutput(s.GetRequiredService<IConfiguration>().GetValue<bool>("LocalHosting:Quiet")));
         services.AddSingleton<HostLog>();
         services.AddSingleton<RunOutcome>();
+        services.AddSingleton<StopGrace>();
         services.AddSingleton<DependencyGate>();
         services.AddSingleton<HealthMonitor>();
         services.AddSingleton<OtlpSettings>();
