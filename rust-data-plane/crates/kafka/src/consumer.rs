@@ -58,6 +58,13 @@ impl<C: ConsumerContext> BaseConsumer<C> {
         }
     }
 
+    /// Commits these offsets to the group, outside of any transaction, and waits until it is done.
+    pub fn commit(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
+        // SAFETY: handle and list are valid; the list is copied.
+        let code = unsafe { ffi::rd_kafka_commit(self.client.as_ptr(), offsets.as_ptr(), 0) };
+        RDKafkaErrorCode::check(code, KafkaError::Commit)
+    }
+
     /// What identifies this member and its generation, for `send_offsets_to_transaction`.
     pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
         // SAFETY: the handle is valid; the result is owned.

@@ -28,6 +28,8 @@ pub enum KafkaError {
     Subscription(RDKafkaErrorCode),
     #[error("flush: {0}")]
     Flush(RDKafkaErrorCode),
+    #[error("commit: {0}")]
+    Commit(RDKafkaErrorCode),
     #[error("assignment: {0}")]
     Assignment(RDKafkaErrorCode),
     #[error("transaction: {0}")]
@@ -44,6 +46,7 @@ impl KafkaError {
             | Self::MessageConsumption(code)
             | Self::Subscription(code)
             | Self::Flush(code)
+            | Self::Commit(code)
             | Self::Assignment(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
             Self::ClientConfig { .. } | Self::ClientCreation(_) | Self::Nul | Self::MockCluster(_) => None,

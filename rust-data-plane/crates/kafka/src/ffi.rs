@@ -197,6 +197,11 @@ unsafe extern "C" {
         topics: *const rd_kafka_topic_partition_list_t,
     ) -> rd_kafka_resp_err_t;
     pub(crate) fn rd_kafka_consumer_poll(rk: *mut rd_kafka_t, timeout_ms: c_int) -> *mut rd_kafka_message_t;
+    pub(crate) fn rd_kafka_commit(
+        rk: *mut rd_kafka_t,
+        offsets: *const rd_kafka_topic_partition_list_t,
+        asynchronously: c_int,
+    ) -> rd_kafka_resp_err_t;
     pub(crate) fn rd_kafka_consumer_close(rk: *mut rd_kafka_t) -> rd_kafka_resp_err_t;
     pub(crate) fn rd_kafka_rebalance_protocol(rk: *mut rd_kafka_t) -> *const c_char;
     pub(crate) fn rd_kafka_assign(

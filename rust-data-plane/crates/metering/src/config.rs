@@ -10,6 +10,7 @@ pub const PROGRAM: Program = Program {
     variables: &[
         Variable { name: "HTTP_PORT", help: "port for /livez and /readyz" },
         Variable { name: "ConnectionStrings__kafka", help: "address of Kafka: host:port[,host:port]" },
+        Variable { name: "HYBRID_KAFKA_STAND_IN", help: "true where Kafka is librdkafka's in-memory mock (default false)" },
         Variable { name: "NODE_ID", help: "stable name of this instance (default 1); two with one name fence each other" },
     ],
 };
@@ -21,6 +22,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// `bootstrap.servers`.
     pub kafka: String,
+    /// Whether Kafka is librdkafka's mock, which takes a transaction's offsets but does not keep them.
+    pub stand_in: bool,
     /// Its `transactional.id`, `group.instance.id` and `client.id`.
     pub instance: String,
 }
@@ -35,6 +38,7 @@ impl Config {
         }
         Ok(Self {
             http: SocketAddr::new(settings.bind_address()?, settings.required_as("HTTP_PORT")?),
+            stand_in: settings.optional_as("HYBRID_KAFKA_STAND_IN")?.unwrap_or(false),
             kafka: settings.required("ConnectionStrings__kafka")?,
             instance: format!("metering-{node}"),
         })

@@ -10,6 +10,7 @@ use rand::RngExt;
 use telemetry::{Kind, Meter, Span, Status, TraceContext, Tracer};
 
 use crate::batch::{Batch, Closed};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::output::{QUOTES, send_dead_letter, send_window};
 
@@ -82,6 +83,7 @@ pub struct Worker {
     tracer: Tracer,
     metrics: Metrics,
     stop: Stop,
+    stand_in: bool,
 }
 
 /// How an attempt at a transaction ended, other than well.
@@ -95,8 +97,9 @@ enum Outcome {
 }
 
 impl Worker {
-    /// A worker of the consumer group; `instance` names it over restarts.
-    pub fn new(bootstrap: &str, instance: &str, tracer: Tracer, meter: &Meter, stop: Stop) -> KafkaResult<Self> {
+    /// A worker of the consumer group.
+    pub fn new(config: &Config, tracer: Tracer, meter: &Meter, stop: Stop) -> KafkaResult<Self> {
+        let (bootstrap, instance) = (config.kafka.as_str(), config.instance.as_str());
         let mut common = ClientConfig::new();
         common
             .set("bootstrap.servers", bootstrap)
@@ -122,11 +125,14 @@ impl Worker {
             .set("transaction.timeout.ms", "60000")
             .create()?;
         let source = format!("/hybrid/{instance}");
-        Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop })
+        Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
     }
 
     /// Works until it is stopped. An error means that only a new process can go on.
     pub fn run(&self) -> KafkaResult<()> {
+        if self.stand_in {
+            tracing::warn!("the stand-in keeps no offsets of transactions: a crash at a bad moment counts quotes twice");
+        }
         if !self.initialise()? {
             return Ok(());
         }
@@ -263,7 +269,13 @@ impl Worker {
             .group_metadata()
             .ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
         self.insist(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))?;
-        self.insist(|| self.producer.commit_transaction(CALL))
+        self.insist(|| self.producer.commit_transaction(CALL))?;
+        if self.stand_in {
+            if let Err(error) = self.consumer.commit(&offsets) {
+                tracing::warn!(%error, "offsets were not committed to the stand-in");
+            }
+        }
+        Ok(())
     }
 
     /// Makes a call again for as long as that is what its error asks for.
