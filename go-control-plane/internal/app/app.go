@@ -34,6 +34,9 @@ import (
 const (
 	// drainTimeout is how long calls in flight may take when the process is to end.
 	drainTimeout = 10 * time.Second
+	// backgroundTimeout is how long the background may take to end after that: a broker that is away holds a producer up.
+	backgroundTimeout = 3 * time.Second
+
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
 )
@@ -215,11 +218,28 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	p.drain(httpServer, grpcServer)
 	err = servers.Wait()
 	stopBackground()
-	work.Wait()
+	if !within(backgroundTimeout, work.Wait) {
+		p.log.WarnContext(ctx, "background work did not end in time", "deadline", backgroundTimeout)
+		return err
+	}
 	p.producer.Close()
 	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// within says whether wait has ended within a time.
+func within(limit time.Duration, wait func()) bool {
+	ended := make(chan struct{})
+	go func() { wait(); close(ended) }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // kafkaState tells of an outage of Kafka after the start. It is written down with the task, but does not undo it: the catalog

@@ -242,7 +242,7 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 	if r.ready(t) {
 		t.Error("ready without Kafka")
 	}
-	var fleet fleetv1.FleetServiceClient = fleetv1.NewFleetServiceClient(r.conn)
+	fleet := fleetv1.NewFleetServiceClient(r.conn)
 	eventually(t, "the publisher has the item", func() bool {
 		nodes, err := fleet.ListNodes(ctx, &fleetv1.ListNodesRequest{})
 		return err == nil && nodes.GetCurrentVersion() == mug.GetVersion()
@@ -299,9 +299,16 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 	}
 	r = run(t, c)
 	items = catalogv1.NewCatalogServiceClient(r.conn)
+	var cup *catalogv1.CreateItemResponse
 	eventually(t, "the catalog takes writes again", func() bool {
-		_, err := items.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("cup", 700)})
+		created, err := items.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("cup", 700)})
+		cup = created
 		return err == nil
+	})
+	fleet = fleetv1.NewFleetServiceClient(r.conn)
+	eventually(t, "the publisher has the new item", func() bool {
+		nodes, err := fleet.ListNodes(ctx, &fleetv1.ListNodesRequest{})
+		return err == nil && nodes.GetCurrentVersion() == cup.GetItem().GetVersion()
 	})
 	eventually(t, "a held state is answered with a delta", func() bool {
 		stream, err := snapshotv1.NewSnapshotServiceClient(r.conn).StreamSnapshot(ctx)
@@ -311,12 +318,8 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 		n = &fakeNode{t, stream}
 		n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: &snapshotv1.Hello{
 			NodeId: "node-1", HeldVersion: delta.GetVersion(), HeldDigest: delta.GetDigest()}}})
-		m, err := stream.Recv()
-		if err != nil {
-			return false // not loaded yet
-		}
-		u := m.GetUpdate()
-		return !u.GetAuthoritative() && len(u.GetRemovals()) == 1 && len(u.GetUpserts()) <= 1
+		u := n.update()
+		return !u.GetAuthoritative() && len(u.GetRemovals()) == 1 && len(u.GetUpserts()) == 1
 	})
 	unknown := connect(t, r, &snapshotv1.Hello{NodeId: "node-2", HeldVersion: delta.GetVersion(), HeldDigest: delta.GetDigest() + 1})
 	if u := unknown.update(); !u.GetAuthoritative() || len(u.GetUpserts()) != 2 {

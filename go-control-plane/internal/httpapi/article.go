@@ -49,14 +49,14 @@ func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.Ha
 			problemOf(grpcapi.Status(codes.InvalidArgument, "FIELDS_INVALID", "the item is invalid", violations...)).write(w)
 			return
 		}
-		id, err := uuid.NewV7()
+		sku, err := shortSKU(r.Header.Get(grpcapi.IdempotencyKey))
 		if err != nil {
 			log.ErrorContext(r.Context(), "no random numbers", "error", err)
 			problemOf(grpcapi.Status(codes.Internal, "INTERNAL", "internal error")).write(w)
 			return
 		}
 		_, err = items.CreateItem(r.Context(), &catalogv1.CreateItemRequest{Item: &catalogv1.Item{
-			Sku: "item-" + id.String(), Name: *body.Name, UnitPrice: &moneyv1.Money{CurrencyCode: shortCurrency, MinorUnits: price},
+			Sku: sku, Name: *body.Name, UnitPrice: &moneyv1.Money{CurrencyCode: shortCurrency, MinorUnits: price},
 		}})
 		if err != nil {
 			problemOf(err).write(w)
@@ -70,6 +70,15 @@ func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.Ha
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(append(answer, '\n'))
 	}
+}
+
+// shortSKU makes a sku. It follows from the idempotency key, when there is one, so that a repeated request is the same one.
+func shortSKU(key string) (string, error) {
+	if key != "" {
+		return "item-" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(key)).String(), nil
+	}
+	id, err := uuid.NewV7()
+	return "item-" + id.String(), err
 }
 
 // decodeStrict reads a body that is one JSON value, without unknown fields and with nothing after it.

@@ -160,6 +160,7 @@ func TestIdempotencyKeyIsTheRequestID(t *testing.T) {
 	h, k, _ := serve(t)
 	const id = "0192d3a4-0000-7000-8000-000000000001"
 	for path, body := range map[string]string{
+		"/items":    `{"name":"Mug","price":10.50}`,
 		"/v1/items": `{"sku":"mug","name":"Mug","unitPrice":{"currencyCode":"EUR","minorUnits":1050}}`,
 	} {
 		r := httptest.NewRequest("POST", path, strings.NewReader(body))
@@ -169,10 +170,24 @@ func TestIdempotencyKeyIsTheRequestID(t *testing.T) {
 		if w.Code != http.StatusOK || k.requestID != id {
 			t.Errorf("%s: %d %s, request id %q", path, w.Code, w.Body, k.requestID)
 		}
+		if path == "/items" {
+			first := k.created.SKU
+			h.ServeHTTP(httptest.NewRecorder(), again(r, body))
+			if k.created.SKU != first {
+				t.Errorf("repeated, %s became %s", first, k.created.SKU)
+			}
+			continue
+		}
 		if want := `"unitPrice":{"currencyCode":"EUR","minorUnits":"1050"}`; !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s lacks %s", w.Body, want)
 		}
 	}
+}
+
+func again(r *http.Request, body string) *http.Request {
+	repeated := httptest.NewRequest(r.Method, r.URL.Path, strings.NewReader(body))
+	repeated.Header = r.Header
+	return repeated
 }
 
 func TestHealth(t *testing.T) {
