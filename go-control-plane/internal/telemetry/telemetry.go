@@ -5,6 +5,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 
@@ -28,9 +29,13 @@ const ServiceName = "control-plane"
 // Start sets the global providers and gives the log, and what flushes and ends all of it. Without an endpoint nothing is
 // exported, but contexts of traces are passed on all the same.
 func Start(ctx context.Context, version string, level slog.Level) (*slog.Logger, func(context.Context) error, error) {
+	return start(ctx, version, level, os.Stderr)
+}
+
+func start(ctx context.Context, version string, level slog.Level, lines io.Writer) (*slog.Logger, func(context.Context) error, error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
-	stderr := newStderr(os.Stderr, level)
-	log := slog.New(stderr)
+	forPeople := newLines(lines, level)
+	log := slog.New(forPeople)
 	// Failures of the exporters must not flood the log.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("telemetry", "error", err) }))
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
@@ -64,7 +69,7 @@ func Start(ctx context.Context, version string, level slog.Level) (*slog.Logger,
 		return log, nil, err
 	}
 	exported := otelslog.NewHandler("hybrid/control-plane", otelslog.WithLoggerProvider(logging))
-	log = slog.New(slog.NewMultiHandler(stderr, exported))
+	log = slog.New(slog.NewMultiHandler(forPeople, exported))
 	stop := func(ctx context.Context) error {
 		return errors.Join(tracing.Shutdown(ctx), metering.Shutdown(ctx), logging.Shutdown(ctx))
 	}

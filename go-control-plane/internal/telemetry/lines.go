@@ -13,8 +13,8 @@ type traced struct {
 	slog.Handler
 }
 
-// newStderr writes key=value lines.
-func newStderr(w io.Writer, level slog.Level) slog.Handler {
+// newLines writes key=value lines.
+func newLines(w io.Writer, level slog.Level) slog.Handler {
 	return traced{slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})}
 }
 
