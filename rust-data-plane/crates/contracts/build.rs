@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.sort();
 
     let descriptors = protox::compile(&files, [&shared, &own])?;
-    tonic_prost_build::configure().emit_rerun_if_changed(false).include_file("contracts.rs").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .emit_rerun_if_changed(false)
+        .include_file("contracts.rs")
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -40,9 +40,7 @@ impl Pricing {
     }
 
     pub(crate) fn server(self) -> PricingServiceServer<Self> {
-        PricingServiceServer::new(self)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
+        PricingServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
     }
 }
 
@@ -64,10 +62,8 @@ impl PricingService for Pricing {
         &self,
         request: Request<tonic::Streaming<QuoteStreamRequest>>,
     ) -> Result<Response<Self::QuoteStreamStream>, Status> {
-        const OPERATION: Operation = Operation {
-            name: QUOTE_STREAM,
-            attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE_STREAM)],
-        };
+        const OPERATION: Operation =
+            Operation { name: QUOTE_STREAM, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE_STREAM)] };
         let parent = parent(request.metadata());
         let (pricing, draining) = (self.clone(), self.draining.clone());
         let answers = request.into_inner().take_until(draining.begun()).then(move |message| {

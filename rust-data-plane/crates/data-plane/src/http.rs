@@ -46,8 +46,9 @@ async fn answer(quotes: &Quotes, headers: &HeaderMap, body: Body) -> Result<Resp
         attributes: &[("http.request.method", "POST"), ("http.route", ROUTE), ("url.scheme", "http")],
     };
     let body = body::to_bytes(body, MAX_MESSAGE).await.map_err(|error| unreadable(&error))?;
-    let request = json::parse_request(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "JSON_INVALID", error.to_string()))?;
+    let request = json::parse_request(&body).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "JSON_INVALID", error.to_string())
+    })?;
     let parent = headers.get("traceparent").and_then(|value| TraceContext::parse(value.as_bytes()).ok());
     let quote = quotes.answer(request, parent, OPERATION).await?;
     let body = json::write_response(&quote)

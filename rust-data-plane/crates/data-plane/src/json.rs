@@ -69,7 +69,9 @@ impl<'de> Deserialize<'de> for Int64 {
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Int64, E> {
                 // Beyond 2^53 a double no longer says which integer is meant.
                 let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
-                exact.then_some(Int64(value as i64)).ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+                exact
+                    .then_some(Int64(value as i64))
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
             }
 
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Int64, E> {

@@ -14,12 +14,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(
-        status: StatusCode,
-        code: &'static str,
-        reason: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, reason: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, reason, detail: detail.into(), field: String::new() }
     }
 }

@@ -48,7 +48,8 @@ impl Process {
 
     fn start(config: Config, telemetry: Telemetry) -> Result<Self, Failure> {
         telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
-        let grpc = listeners(config.grpc, config.workers).map_err(|error| Failure::port("GRPC_PORT", config.grpc, &error))?;
+        let grpc =
+            listeners(config.grpc, config.workers).map_err(|error| Failure::port("GRPC_PORT", config.grpc, &error))?;
         let http_listeners =
             listeners(config.http, config.workers).map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
 

@@ -146,8 +146,7 @@ fn quote_id(now: Duration) -> String {
 }
 
 fn attributes(operation: Operation, result: &Result<QuoteResponse, QuoteError>) -> Vec<Attribute> {
-    let mut attributes: Vec<Attribute> =
-        operation.attributes.iter().map(|&(key, value)| (key, value.into())).collect();
+    let mut attributes: Vec<Attribute> = operation.attributes.iter().map(|&(key, value)| (key, value.into())).collect();
     match result {
         Ok(quote) => {
             attributes.push(("rpc.response.status_code", "OK".into()));

@@ -201,14 +201,7 @@ pub fn whole(nonce: &str, version: i64, upserts: Vec<Resource>) -> Update {
         let (path, version) = identify(upsert);
         digest.add(&path, version);
     }
-    Update {
-        nonce: nonce.into(),
-        version,
-        authoritative: true,
-        digest: digest.value(),
-        upserts,
-        ..Default::default()
-    }
+    Update { nonce: nonce.into(), version, authoritative: true, digest: digest.value(), upserts, ..Default::default() }
 }
 
 fn identify(resource: &Resource) -> (String, i64) {

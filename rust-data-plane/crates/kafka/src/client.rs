@@ -27,7 +27,9 @@ pub trait ClientContext: Send + Sync + 'static {
     fn error(&self, code: RDKafkaErrorCode, reason: &str) {
         match code {
             RDKafkaErrorCode::Fatal => tracing::error!(target: "librdkafka", "{reason}"),
-            RDKafkaErrorCode::BrokerTransportFailure => tracing::debug!(target: "librdkafka", error = %code, "{reason}"),
+            RDKafkaErrorCode::BrokerTransportFailure => {
+                tracing::debug!(target: "librdkafka", error = %code, "{reason}")
+            }
             _ => tracing::warn!(target: "librdkafka", error = %code, "{reason}"),
         }
     }

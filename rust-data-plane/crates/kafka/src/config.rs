@@ -43,7 +43,10 @@ impl ClientConfig {
     }
 
     /// Makes a client with a context.
-    pub fn create_with_context<C: ClientContext, T: FromClientConfigAndContext<C>>(&self, context: C) -> KafkaResult<T> {
+    pub fn create_with_context<C: ClientContext, T: FromClientConfigAndContext<C>>(
+        &self,
+        context: C,
+    ) -> KafkaResult<T> {
         T::from_config_and_context(self, context)
     }
 

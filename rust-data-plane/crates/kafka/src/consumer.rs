@@ -76,10 +76,7 @@ impl<C: ConsumerContext> BaseConsumer<C> {
         let mut list = std::ptr::null_mut();
         // SAFETY: the handle is valid; on success the list is ours.
         unsafe {
-            RDKafkaErrorCode::check(
-                ffi::rd_kafka_assignment(self.client.as_ptr(), &mut list),
-                KafkaError::Assignment,
-            )?;
+            RDKafkaErrorCode::check(ffi::rd_kafka_assignment(self.client.as_ptr(), &mut list), KafkaError::Assignment)?;
             Ok(TopicPartitionList::from_raw(list))
         }
     }
@@ -90,13 +87,7 @@ impl<C: ConsumerContext> BaseConsumer<C> {
         let (mut low, mut high) = (-1, -1);
         // SAFETY: the handle and all pointers are valid for the call.
         let code = unsafe {
-            ffi::rd_kafka_get_watermark_offsets(
-                self.client.as_ptr(),
-                topic.as_ptr(),
-                partition,
-                &mut low,
-                &mut high,
-            )
+            ffi::rd_kafka_get_watermark_offsets(self.client.as_ptr(), topic.as_ptr(), partition, &mut low, &mut high)
         };
         (code == 0 && high >= 0).then_some(high)
     }
@@ -198,4 +189,3 @@ impl Drop for ConsumerGroupMetadata {
         unsafe { ffi::rd_kafka_consumer_group_metadata_destroy(self.0.as_ptr()) }
     }
 }
-

@@ -39,9 +39,8 @@ impl MockCluster {
     pub fn create_topic(&self, topic: &str, partitions: i32, replication: i32) -> KafkaResult<()> {
         let topic = c_string(topic)?;
         // SAFETY: cluster and name are valid.
-        let code = unsafe {
-            ffi::rd_kafka_mock_topic_create(self.cluster.as_ptr(), topic.as_ptr(), partitions, replication)
-        };
+        let code =
+            unsafe { ffi::rd_kafka_mock_topic_create(self.cluster.as_ptr(), topic.as_ptr(), partitions, replication) };
         Self::check(code)
     }
 

@@ -166,9 +166,8 @@ impl<C: ProducerContext> Producer for BaseProducer<C> {
             args[count] = ffi::rd_kafka_vu_t { vtype, u };
             count += 1;
         };
-        let mem = |bytes: &[u8]| ffi::rd_kafka_vu_value {
-            mem: ffi::Mem { ptr: bytes.as_ptr().cast(), size: bytes.len() },
-        };
+        let mem =
+            |bytes: &[u8]| ffi::rd_kafka_vu_value { mem: ffi::Mem { ptr: bytes.as_ptr().cast(), size: bytes.len() } };
         push(ffi::RD_KAFKA_VTYPE_TOPIC, ffi::rd_kafka_vu_value { cstr: topic.as_ptr() });
         push(ffi::RD_KAFKA_VTYPE_MSGFLAGS, ffi::rd_kafka_vu_value { i: ffi::RD_KAFKA_MSG_F_COPY });
         if let Some(partition) = record.partition {

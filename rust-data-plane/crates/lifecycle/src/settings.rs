@@ -31,7 +31,10 @@ pub struct Variable {
 const COMMON: &[Variable] = &[
     Variable { name: "BIND_ADDRESS", help: "address to listen on (default 127.0.0.1)" },
     Variable { name: "LOG_LEVEL", help: "error, warn, info, debug or trace (default info)" },
-    Variable { name: "OTEL_EXPORTER_OTLP_ENDPOINT", help: "http://host:port of an OTLP/gRPC receiver (unset: no export)" },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+        help: "http://host:port of an OTLP/gRPC receiver (unset: no export)",
+    },
     Variable { name: "OTEL_EXPORTER_OTLP_HEADERS", help: "key=value,… sent along" },
     Variable { name: "OTEL_SERVICE_NAME", help: "name in the telemetry" },
     Variable { name: "OTEL_RESOURCE_ATTRIBUTES", help: "key=value,… of the telemetry's resource" },

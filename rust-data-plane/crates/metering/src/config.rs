@@ -10,8 +10,14 @@ pub const PROGRAM: Program = Program {
     variables: &[
         Variable { name: "HTTP_PORT", help: "port for /livez and /readyz" },
         Variable { name: "ConnectionStrings__kafka", help: "address of Kafka: host:port[,host:port]" },
-        Variable { name: "HYBRID_KAFKA_STAND_IN", help: "true where Kafka is librdkafka's in-memory mock (default false)" },
-        Variable { name: "NODE_ID", help: "stable name of this instance (default 1); two with one name fence each other" },
+        Variable {
+            name: "HYBRID_KAFKA_STAND_IN",
+            help: "true where Kafka is librdkafka's in-memory mock (default false)",
+        },
+        Variable {
+            name: "NODE_ID",
+            help: "stable name of this instance (default 1); two with one name fence each other",
+        },
     ],
 };
 

@@ -25,7 +25,11 @@ impl Metrics {
         });
         let counter = |name, unit, description| meter.counter(name, unit, description);
         Self {
-            processed: counter("hybrid.metering.events.processed", "{event}", "Events committed, dead letters included"),
+            processed: counter(
+                "hybrid.metering.events.processed",
+                "{event}",
+                "Events committed, dead letters included",
+            ),
             dead_lettered: counter("hybrid.metering.events.dead_lettered", "{event}", "Events that could not be read"),
             windows: counter("hybrid.metering.windows", "{record}", "Usage windows produced"),
             committed: counter("hybrid.metering.transactions.committed", "{transaction}", "Transactions committed"),

@@ -38,8 +38,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let stop = Stop::default();
     let drain = Drain::new();
     let readiness = readiness(&drain, &stop);
-    let worker =
-        Worker::new(&config, telemetry.tracer(), &telemetry.meter(), stop.clone()).map_err(Failure::other)?;
+    let worker = Worker::new(&config, telemetry.tracer(), &telemetry.meter(), stop.clone()).map_err(Failure::other)?;
     let (ended, end) = oneshot::channel();
     let thread: JoinHandle<()> = std::thread::Builder::new().name("metering".into()).spawn(move || {
         let result = worker.run();

@@ -92,10 +92,10 @@ impl Windows {
             currency_code: quote.currency_code,
             jurisdiction: quote.jurisdiction,
         };
-        if self.open.get(&key).is_some_and(|window| !window.takes(&lines)) {
-            if let Some((key, window)) = self.open.remove_entry(&key) {
-                self.full.push(record(key, window));
-            }
+        if self.open.get(&key).is_some_and(|window| !window.takes(&lines))
+            && let Some((key, window)) = self.open.remove_entry(&key)
+        {
+            self.full.push(record(key, window));
         }
         let window = self.open.entry(key).or_default();
         window.quotes += 1;

@@ -131,7 +131,9 @@ impl Worker {
     /// Works until it is stopped. An error means that only a new process can go on.
     pub fn run(&self) -> KafkaResult<()> {
         if self.stand_in {
-            tracing::warn!("the stand-in keeps no offsets of transactions: a crash at a bad moment counts quotes twice");
+            tracing::warn!(
+                "the stand-in keeps no offsets of transactions: a crash at a bad moment counts quotes twice"
+            );
         }
         if !self.initialise()? {
             return Ok(());
@@ -185,7 +187,9 @@ impl Worker {
             return Err(error);
         }
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => tracing::info!(topic = QUOTES, "the topic is not there yet"),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                tracing::info!(topic = QUOTES, "the topic is not there yet")
+            }
             _ => tracing::warn!(%error, "consumption goes on after an error"),
         }
         Ok(())
@@ -226,10 +230,9 @@ impl Worker {
     fn rejoin(&self) -> KafkaResult<()> {
         let before = self.stop.rebalances();
         while self.stop.rebalances() == before && !self.stop.asked() {
-            match self.consumer.poll(Duration::from_millis(100)) {
-                Some(Err(error)) => self.consumption_failed(error)?,
-                // Read before the rebalance, so it is read anew after it.
-                Some(Ok(_)) | None => {}
+            // A record that comes before the rebalance is read anew after it.
+            if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
+                self.consumption_failed(error)?;
             }
         }
         Ok(())
@@ -270,10 +273,10 @@ impl Worker {
             .ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
         self.insist(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))?;
         self.insist(|| self.producer.commit_transaction(CALL))?;
-        if self.stand_in {
-            if let Err(error) = self.consumer.commit(&offsets) {
-                tracing::warn!(%error, "offsets were not committed to the stand-in");
-            }
+        if self.stand_in
+            && let Err(error) = self.consumer.commit(&offsets)
+        {
+            tracing::warn!(%error, "offsets were not committed to the stand-in");
         }
         Ok(())
     }

@@ -44,9 +44,7 @@ impl Drop for Metering {
 
 fn cluster() -> MockCluster {
     let cluster = MockCluster::new(1).unwrap();
-    for (topic, partitions) in
-        [("hybrid.quotes.v1", 4), ("hybrid.usage.v1", 4), ("hybrid.quotes.v1.dead-letter", 1)]
-    {
+    for (topic, partitions) in [("hybrid.quotes.v1", 4), ("hybrid.usage.v1", 4), ("hybrid.quotes.v1.dead-letter", 1)] {
         cluster.create_topic(topic, partitions, 1).unwrap();
     }
     cluster
@@ -187,7 +185,10 @@ fn poison_goes_to_the_dead_letters_and_stops_nothing() {
         assert!(header("dead-letter-reason").starts_with(reason), "{}", header("dead-letter-reason"));
         assert_eq!((header("dead-letter-partition").as_str(), header("dead-letter-offset")), ("2", offset.to_string()));
         match offset {
-            0 => assert_eq!((letter.payload(), letter.header("traceparent")), (Some(&b"\xff\xff"[..]), Some(TRACEPARENT))),
+            0 => assert_eq!(
+                (letter.payload(), letter.header("traceparent")),
+                (Some(&b"\xff\xff"[..]), Some(TRACEPARENT))
+            ),
             3 => assert_eq!(letter.payload(), None),
             _ => {}
         }

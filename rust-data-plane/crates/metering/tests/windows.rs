@@ -55,7 +55,8 @@ fn of_quotes(quotes: &[QuoteResponse]) -> (Lines, Quotes) {
         *counts.entry(key.clone()).or_default() += 1;
         for l in &quote.lines {
             let (window, currency, jurisdiction) = key.clone();
-            let sums = lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
+            let sums =
+                lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
             add(sums, [1, l.quantity, l.discount_minor, l.net_minor, l.tax_minor, l.gross_minor]);
         }
     }
@@ -73,7 +74,8 @@ fn of_records(records: &[UsageWindow]) -> (Lines, Quotes) {
         assert!(names.is_sorted_by(|one, other| one < other), "{names:?}");
         for l in &record.lines {
             let (window, currency, jurisdiction) = key.clone();
-            let sums = lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
+            let sums =
+                lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
             add(sums, [l.lines, l.quantity, l.discount_minor, l.net_minor, l.tax_minor, l.gross_minor]);
         }
     }
@@ -129,7 +131,11 @@ fn a_record_stays_small_enough_for_a_broker() {
             net_minor: 1 << 50,
             ..Default::default()
         });
-        assert!(windows.add(QuoteResponse { priced_at: Some(Timestamp::default()), lines: lines.collect(), ..Default::default() }));
+        assert!(windows.add(QuoteResponse {
+            priced_at: Some(Timestamp::default()),
+            lines: lines.collect(),
+            ..Default::default()
+        }));
     }
     let records = windows.take();
     assert_eq!(records.iter().map(|record| record.quotes).sum::<i64>(), 30);

@@ -134,10 +134,8 @@ impl<'s> Basket<'s> {
         if item.currency != self.currency {
             return Err(QuoteError::CurrencyMismatch { line });
         }
-        let rate_ppm = self
-            .taxes
-            .and_then(|taxes| taxes.rate(&item.category))
-            .ok_or(QuoteError::TaxRuleUnknown { line })?;
+        let rate_ppm =
+            self.taxes.and_then(|taxes| taxes.rate(&item.category)).ok_or(QuoteError::TaxRuleUnknown { line })?;
         self.price(item, listed, quantity, rate_ppm, coupons).ok_or(QuoteError::LineOverflow { line })
     }
 

@@ -22,11 +22,7 @@ impl TaxRule {
             ));
         }
         if !names::is_category(category) {
-            return Err(Invalid::new(
-                "category",
-                "TAX_CATEGORY_INVALID",
-                "must be 1 to 32 characters of a-z 0-9 -",
-            ));
+            return Err(Invalid::new("category", "TAX_CATEGORY_INVALID", "must be 1 to 32 characters of a-z 0-9 -"));
         }
         if !(0..=PPM).contains(&rate_ppm) {
             return Err(Invalid::new("rate_ppm", "RATE_OUT_OF_RANGE", "must be 0 to 1,000,000 parts per million"));

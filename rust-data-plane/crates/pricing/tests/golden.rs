@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pricing::{Discount, Instant, Item, Promotion, PromotionTerms, QuoteError, Request, Snapshot, TaxRule, money, quote};
+use pricing::{
+    Discount, Instant, Item, Promotion, PromotionTerms, QuoteError, Request, Snapshot, TaxRule, money, quote,
+};
 use serde_json::{Value, json};
 
 fn cases(folder: &str) -> Vec<(PathBuf, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap().join("../../../protos/testdata").join(folder);
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap().join("../../../protos/testdata").join(folder);
     let mut cases = Vec::new();
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
@@ -121,9 +124,7 @@ fn error_json(error: &QuoteError) -> Value {
 
 fn full_line(line: &Value) -> Value {
     let mut full = json!({"sku": text(&line["sku"]), "promotionId": text(&line["promotionId"])});
-    for field in
-        ["quantity", "unitPriceMinor", "discountMinor", "netMinor", "taxMinor", "grossMinor", "taxRatePpm"]
-    {
+    for field in ["quantity", "unitPriceMinor", "discountMinor", "netMinor", "taxMinor", "grossMinor", "taxRatePpm"] {
         full[field] = int(&line[field]).into();
     }
     full

@@ -76,11 +76,7 @@ fn world() -> impl Strategy<Value = World> {
         (prop_oneof![9 => Just("EUR"), 1 => Just("USD")], price(), prop_oneof![Just("standard"), Just("reduced")]),
     );
     let rate = (prop_oneof![Just("standard"), Just("reduced")], 0i64..=1_000_000);
-    (
-        prop::collection::vec(item, 1..6),
-        prop::collection::vec(rate, 1..4),
-        prop::collection::vec(promo(), 0..6),
-    )
+    (prop::collection::vec(item, 1..6), prop::collection::vec(rate, 1..4), prop::collection::vec(promo(), 0..6))
         .prop_map(|(items, rates, promotions)| World {
             items: items.into_iter().collect(),
             rates: rates.into_iter().collect(),
@@ -175,12 +171,7 @@ fn reference(world: &World, basket: &[(&str, i64)], coupons: &[&str]) -> Answer 
 }
 
 fn price_with(snapshot: &Snapshot, basket: &[(&str, i64)], coupons: &[&str]) -> Answer {
-    let request = Request {
-        currency_code: "EUR",
-        jurisdiction: "DE",
-        lines: basket.iter().copied(),
-        coupons,
-    };
+    let request = Request { currency_code: "EUR", jurisdiction: "DE", lines: basket.iter().copied(), coupons };
     let quote = quote(snapshot, request, at(NOW)).map_err(|error: QuoteError| error.reason())?;
     assert_eq!(quote.snapshot_version, snapshot.version());
     let lines = quote.lines.iter().map(|line| {

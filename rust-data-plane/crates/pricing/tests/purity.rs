@@ -9,7 +9,18 @@ const ALLOWED: [&str; 3] = ["hashbrown", "pricing", "thiserror"];
 #[test]
 fn depends_on_nothing_that_does_io() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}", "--depth", "1"])
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal,no-proc-macro",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--depth",
+            "1",
+        ])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()

@@ -40,7 +40,10 @@ impl Backoff {
     }
 
     fn limit(&self) -> Duration {
-        2u32.checked_pow(self.failures).and_then(|factor| self.base.checked_mul(factor)).unwrap_or(self.cap).min(self.cap)
+        2u32.checked_pow(self.failures)
+            .and_then(|factor| self.base.checked_mul(factor))
+            .unwrap_or(self.cap)
+            .min(self.cap)
     }
 }
 

@@ -139,8 +139,7 @@ impl Client {
     }
 
     async fn stream(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let channel: Channel =
-            timeout(CONNECT, self.endpoint.connect()).await.map_err(|_| Ended::ConnectTimeout)??;
+        let channel: Channel = timeout(CONNECT, self.endpoint.connect()).await.map_err(|_| Ended::ConnectTimeout)??;
         let mut client = SnapshotServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
         let (outbox, requests) = mpsc::channel(OUTBOX);
         send(&outbox, self.hello())?;
@@ -232,13 +231,8 @@ impl Client {
         tracing::debug!(version, items, authoritative, rejects = rejects.len(), "snapshot applied");
         self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
         let nonce = parts.last().map(|part| part.nonce.clone()).unwrap_or_default();
-        let ack = Ack {
-            nonce,
-            version,
-            digest: self.state.digest(),
-            rejects,
-            applied_at: Some(SystemTime::now().into()),
-        };
+        let ack =
+            Ack { nonce, version, digest: self.state.digest(), rejects, applied_at: Some(SystemTime::now().into()) };
         send(outbox, request::Message::Ack(ack))
     }
 

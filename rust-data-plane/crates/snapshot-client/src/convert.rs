@@ -13,9 +13,7 @@ pub(crate) fn identify(resource: &Resource) -> (ResourceKey, i64) {
             let category = if rule.category.is_empty() { "standard" } else { &rule.category };
             (ResourceType::TaxRule, format!("{}/{category}", rule.jurisdiction), rule.version)
         }
-        Resource::Promotion(promotion) => {
-            (ResourceType::Promotion, promotion.promotion_id.clone(), promotion.version)
-        }
+        Resource::Promotion(promotion) => (ResourceType::Promotion, promotion.promotion_id.clone(), promotion.version),
     };
     (ResourceKey { r#type: kind.into(), name }, version)
 }

@@ -145,8 +145,11 @@ struct Changes<'s> {
 
 impl<'s> Changes<'s> {
     fn new(base: &'s State, authoritative: bool) -> Self {
-        let (digest, edit) =
-            if authoritative { (Digest::default(), Snapshot::default().edit()) } else { (base.digest, base.snapshot.edit()) };
+        let (digest, edit) = if authoritative {
+            (Digest::default(), Snapshot::default().edit())
+        } else {
+            (base.digest, base.snapshot.edit())
+        };
         Self { base, authoritative, digest, edit, changed: HashMap::new() }
     }
 

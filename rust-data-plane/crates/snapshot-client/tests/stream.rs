@@ -170,7 +170,8 @@ async fn a_state_that_has_parted_is_asked_for_anew_while_quotes_go_on() {
     let (control, folder) = (ControlPlane::start().await.unwrap(), tempfile::tempdir().unwrap());
     let node = Running::start(&control.url(), folder.path());
     let session = bring_up(&control).await;
-    let wrong = Update { nonce: "x".into(), version: 3, upserts: vec![item("mug", 1, 3)], digest: 1, ..Default::default() };
+    let wrong =
+        Update { nonce: "x".into(), version: 3, upserts: vec![item("mug", 1, 3)], digest: 1, ..Default::default() };
     session.update(wrong).await.unwrap();
     let mut session = control.accept().await.unwrap();
     assert_eq!(session.hello().await.unwrap().held_version, 0);

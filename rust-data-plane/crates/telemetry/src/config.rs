@@ -82,7 +82,9 @@ impl Config {
 
 /// `key=value,key=value`, percent-encoded.
 fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split(',').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decode(key.trim()), decode(value.trim())))
+    text.split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key.trim()), decode(value.trim())))
 }
 
 fn decode(text: &str) -> String {

@@ -122,9 +122,11 @@ impl Sink {
                 ..Default::default()
             }],
         };
-        self.send("spans", async |request| {
-            TraceServiceClient::new(self.channel.clone()).export(request).await.map(drop)
-        }, message)
+        self.send(
+            "spans",
+            async |request| TraceServiceClient::new(self.channel.clone()).export(request).await.map(drop),
+            message,
+        )
         .await;
     }
 
@@ -138,9 +140,11 @@ impl Sink {
                 ..Default::default()
             }],
         };
-        self.send("logs", async |request| {
-            LogsServiceClient::new(self.channel.clone()).export(request).await.map(drop)
-        }, message)
+        self.send(
+            "logs",
+            async |request| LogsServiceClient::new(self.channel.clone()).export(request).await.map(drop),
+            message,
+        )
         .await;
     }
 
@@ -152,9 +156,11 @@ impl Sink {
                 ..Default::default()
             }],
         };
-        self.send("metrics", async |request| {
-            MetricsServiceClient::new(self.channel.clone()).export(request).await.map(drop)
-        }, message)
+        self.send(
+            "metrics",
+            async |request| MetricsServiceClient::new(self.channel.clone()).export(request).await.map(drop),
+            message,
+        )
         .await;
     }
 
@@ -204,7 +210,7 @@ fn scope() -> Option<InstrumentationScope> {
 }
 
 fn key_value(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
 }
 
 fn attributes_out(attributes: &[Attribute]) -> Vec<KeyValue> {

@@ -33,10 +33,9 @@ pub(crate) struct Record {
 pub fn init_logging(telemetry: &crate::Telemetry) -> Result<(), ConfigError> {
     let level = match std::env::var("LOG_LEVEL").as_deref() {
         Err(_) | Ok("") => LevelFilter::INFO,
-        Ok(name) => name.parse().map_err(|_| ConfigError {
-            variable: "LOG_LEVEL",
-            problem: "must be error, warn, info, debug or trace",
-        })?,
+        Ok(name) => name
+            .parse()
+            .map_err(|_| ConfigError { variable: "LOG_LEVEL", problem: "must be error, warn, info, debug or trace" })?,
     };
     let layer = LogLayer { level, queue: telemetry.log_queue() };
     // Another logger was installed before, which is what the caller wants too.
@@ -127,7 +126,12 @@ struct Line<'a>(&'a Record);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let record = self.0;
-        write!(f, "time={} level={}", prost_types::Timestamp::from(record.at), record.level.as_str().to_ascii_lowercase())?;
+        write!(
+            f,
+            "time={} level={}",
+            prost_types::Timestamp::from(record.at),
+            record.level.as_str().to_ascii_lowercase()
+        )?;
         pair(f, "msg", &record.message)?;
         for (name, value) in &record.attributes {
             match value {

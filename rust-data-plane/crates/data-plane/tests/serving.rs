@@ -1,0 +1,396 @@
+//! The process, with a scripted control plane and the in-memory Kafka.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use contracts::grpc::health::v1::health_client::HealthClient;
+use contracts::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus};
+use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
+use contracts::hybrid::pricing::v1::{
+    QuoteLine, QuoteRequest, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
+};
+use contracts::hybrid::usage::v1::QuotePriced;
+use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
+use kafka::consumer::BaseConsumer;
+use kafka::mocking::MockCluster;
+use kafka::{ClientConfig, Message};
+use prost::Message as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+const WAIT: Duration = Duration::from_secs(30);
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+struct DataPlane {
+    child: Child,
+    http: SocketAddr,
+    grpc: SocketAddr,
+    _state: TempDir,
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn command(http: SocketAddr, grpc: SocketAddr) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_data-plane"));
+    command
+        .env("NODE_ID", "node-1")
+        .env("HTTP_PORT", http.port().to_string())
+        .env("GRPC_PORT", grpc.port().to_string())
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .env_remove("QUOTE_DELAY_US")
+        .stdout(Stdio::null());
+    command
+}
+
+impl DataPlane {
+    fn start(control_plane: &str, kafka: &str, variables: &[(&str, &str)]) -> Self {
+        let (http, grpc, state) = (free_port(), free_port(), tempfile::tempdir().unwrap());
+        let child = command(http, grpc)
+            .env("STATE_DIR", state.path())
+            .env("CONTROL_PLANE_GRPC", control_plane)
+            .env("ConnectionStrings__kafka", kafka)
+            .envs(variables.iter().copied())
+            .spawn()
+            .unwrap();
+        let node = Self { child, http, grpc, _state: state };
+        node.until("it listens", || TcpStream::connect(node.http).is_ok());
+        node
+    }
+
+    /// One request over HTTP/1.1: status, content type and body.
+    fn http(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String, Value) {
+        let mut stream = TcpStream::connect(self.http).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // The server may answer, and close, before it has read a body that is too large.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let content_type =
+            head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default().to_owned();
+        (head[9..12].parse().unwrap(), content_type, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn quote_json(&self, body: &[u8]) -> (u16, String, Value) {
+        self.http("POST", "/v1/quotes", "", body)
+    }
+
+    fn ready(&self) -> (u16, Value) {
+        let (status, _, body) = self.http("GET", "/readyz", "", b"");
+        (status, body)
+    }
+
+    async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
+    }
+
+    fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let until = Instant::now() + WAIT;
+        while !condition() {
+            assert!(Instant::now() < until, "{what}: did not happen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn terminate(&mut self) -> ExitStatus {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let until = Instant::now() + WAIT;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "it did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn cluster() -> MockCluster {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("hybrid.quotes.v1", 4, 1).unwrap();
+    cluster
+}
+
+/// Nobody listens there.
+const NOWHERE: &str = "127.0.0.1:1";
+
+async fn catalog(control: &ControlPlane) -> Session {
+    let mut session = control.accept().await.unwrap();
+    session.hello().await.unwrap();
+    let resources =
+        vec![item("mug", 1050, 1), item("pen", 199, 2), tax_rule("DE", 190_000, 3), promotion("ten", 100_000, 4)];
+    let update = whole("first", 4, resources);
+    let digest = update.digest;
+    session.update(update).await.unwrap();
+    session.ack().await.unwrap();
+    session.keep_alive(4, digest);
+    session
+}
+
+fn basket(sku: &str, quantity: i64) -> QuoteRequest {
+    QuoteRequest {
+        currency_code: "EUR".into(),
+        jurisdiction: "DE".into(),
+        lines: vec![QuoteLine { sku: sku.into(), quantity }],
+        coupons: vec![],
+    }
+}
+
+fn events(cluster: &MockCluster, count: usize) -> Vec<(QuotePriced, Vec<(String, String)>)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "test")
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    consumer.subscribe(&["hybrid.quotes.v1"]).unwrap();
+    let (mut events, until) = (Vec::new(), Instant::now() + WAIT);
+    while events.len() < count {
+        assert!(Instant::now() < until, "{} of {count} events came", events.len());
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let event = QuotePriced::decode(message.payload().unwrap()).unwrap();
+        assert_eq!(message.key(), event.quote.as_ref().map(|quote| quote.quote_id.as_bytes()));
+        let headers = message.headers();
+        let header =
+            |h: &kafka::message::Header<'_>| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap()).into_owned());
+        events.push((event, headers.iter().map(header).collect()));
+    }
+    events
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotes_over_grpc_and_json_are_alike_and_reported() {
+    let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
+    let node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
+    let _session = catalog(&control).await;
+
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let mut request = Request::new(basket("mug", 3));
+    request.metadata_mut().insert("traceparent", TRACE.parse().unwrap());
+    let quote = client.quote(request).await.unwrap().into_inner();
+    assert_eq!((quote.net_minor, quote.discount_minor, quote.snapshot_version), (2835, 315, 4));
+    assert_eq!((quote.tax_minor, quote.gross_minor, quote.lines[0].promotion_id.as_str()), (539, 3374, "ten"));
+    assert_eq!(uuid::Uuid::parse_str(&quote.quote_id).unwrap().get_version_num(), 7);
+
+    let body = json!({"currencyCode": "EUR", "jurisdiction": "DE", "lines": [{"sku": "mug", "quantity": "3"}]});
+    let (status, content_type, answer) = node.quote_json(body.to_string().as_bytes());
+    assert_eq!((status, content_type.as_str()), (200, "application/json"));
+    assert_eq!((&answer["grossMinor"], &answer["lines"][0]["promotionId"]), (&"3374".into(), &"ten".into()));
+
+    let events = events(&cluster, 2);
+    let (event, headers) =
+        events.iter().find(|(event, _)| event.quote.as_ref().unwrap().quote_id == quote.quote_id).unwrap();
+    assert_eq!((event.node_id.as_str(), event.quote.as_ref()), ("node-1", Some(&quote)));
+    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!(header("ce_specversion"), Some("1.0"));
+    assert_eq!(header("ce_id"), Some(quote.quote_id.as_str()));
+    assert_eq!(header("ce_source"), Some("/hybrid/data-plane/node-1"));
+    assert_eq!(header("ce_type"), Some("hybrid.pricing.quote.priced.v1"));
+    assert_eq!(header("ce_time"), Some(quote.priced_at.unwrap().to_string().as_str()));
+    assert_eq!(header("content-type"), Some("application/protobuf"));
+    // The caller's trace, its decision not to record, and a span of the quote's own.
+    let traceparent = header("traceparent").unwrap();
+    assert!(traceparent.starts_with(&TRACE[..35]) && traceparent.ends_with("-00"), "{traceparent}");
+    assert_ne!(traceparent, TRACE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_waits_for_nobody_and_readiness_tells() {
+    let control = ControlPlane::start().await.unwrap();
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &[("WORKER_THREADS", "1")]);
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let mut health = HealthClient::new(node.channel().await);
+
+    // Without a snapshot: alive, not ready, and it says why.
+    let missing = client.quote(basket("mug", 1)).await.unwrap_err();
+    assert_eq!(missing.code(), Code::Unavailable);
+    assert_eq!(missing.get_details_error_info().unwrap().reason, "SNAPSHOT_MISSING");
+    let (status, report) = node.ready();
+    assert_eq!((status, &report["status"], &report["tasks"][0]["name"]), (503, &"pending".into(), &"snapshot".into()));
+    assert_eq!(node.http("GET", "/livez", "", b"").0, 200);
+    let check = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(check.status(), ServingStatus::NotServing);
+
+    // With one, and still without Kafka: ready, and quotes are answered.
+    let session = catalog(&control).await;
+    let (status, report) = node.ready();
+    assert_eq!((status, &report["snapshot"]["version"], &report["snapshot"]["stale"]), (200, &4.into(), &false.into()));
+    let check = health.check(HealthCheckRequest { service: "hybrid.pricing.v1.PricingService".into() });
+    assert_eq!(check.await.unwrap().into_inner().status(), ServingStatus::Serving);
+    assert_eq!(health.check(HealthCheckRequest { service: "x".into() }).await.unwrap_err().code(), Code::NotFound);
+    for _ in 0..100 {
+        client.quote(basket("mug", 1)).await.unwrap();
+    }
+    node.until("the outage of Kafka is told", || {
+        let kafka = node.ready().1["tasks"][1].clone();
+        kafka["status"] == "pending" && kafka["detail"].as_str().unwrap().contains("100 events wait")
+    });
+
+    // The control plane goes: stale, but ready.
+    drop(session);
+    drop(control);
+    node.until("it is stale", || node.ready().1["snapshot"]["stale"] == true);
+    assert_eq!(node.ready().0, 200);
+    client.quote(basket("mug", 1)).await.unwrap();
+    assert!(node.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_typed_over_grpc() {
+    let control = ControlPlane::start().await.unwrap();
+    let node = DataPlane::start(&control.url(), NOWHERE, &[]);
+    let _session = catalog(&control).await;
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let with = |change: fn(&mut QuoteRequest)| {
+        let mut request = basket("mug", 1);
+        change(&mut request);
+        request
+    };
+    for (request, code, reason, field) in [
+        (with(|r| r.currency_code = "eur".into()), Code::InvalidArgument, "CURRENCY_INVALID", "currency_code"),
+        (with(|r| r.currency_code = "USD".into()), Code::FailedPrecondition, "CURRENCY_MISMATCH", "lines[0].sku"),
+        (with(|r| r.jurisdiction = "FR".into()), Code::NotFound, "TAX_RULE_UNKNOWN", "jurisdiction"),
+        (with(|r| r.lines.clear()), Code::InvalidArgument, "LINES_INVALID", "lines"),
+        (with(|r| r.lines[0].quantity = -1), Code::InvalidArgument, "QUANTITY_INVALID", "lines[0].quantity"),
+        (with(|r| r.lines[0].sku = "\u{0}".into()), Code::InvalidArgument, "SKU_INVALID", "lines[0].sku"),
+        (with(|r| r.lines[0].sku = "nope".into()), Code::NotFound, "SKU_UNKNOWN", "lines[0].sku"),
+        (
+            with(|r| r.coupons = vec!["ok".into(), String::new()]),
+            Code::InvalidArgument,
+            "COUPONS_INVALID",
+            "coupons[1]",
+        ),
+    ] {
+        let status = client.quote(request).await.unwrap_err();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str(), info.domain.as_str()), (code, reason, "hybrid.pricing"));
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, field);
+    }
+    let huge = with(|r| r.coupons = vec!["x".repeat(1 << 20)]);
+    assert_eq!(client.quote(huge).await.unwrap_err().code(), Code::OutOfRange);
+
+    // On a stream an error ends only its own request, and answers keep their order.
+    let requests = ["mug", "nope", "pen"]
+        .map(|sku| QuoteStreamRequest { correlation_id: sku.into(), quote: Some(basket(sku, 1)) });
+    let mut answers = client.quote_stream(tokio_stream::iter(requests)).await.unwrap().into_inner();
+    let mut seen = Vec::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        let result = match answer.result.unwrap() {
+            StreamResult::Quote(quote) => quote.lines[0].unit_price_minor.to_string(),
+            StreamResult::Error(error) => error.reason,
+        };
+        seen.push((answer.correlation_id, result));
+    }
+    let expected = [("mug", "1050"), ("nope", "SKU_UNKNOWN"), ("pen", "199")];
+    assert_eq!(seen, expected.map(|(id, result)| (id.to_owned(), result.to_owned())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_problems_over_http() {
+    let control = ControlPlane::start().await.unwrap();
+    let node = DataPlane::start(&control.url(), NOWHERE, &[]);
+    let _session = catalog(&control).await;
+    let line = |line: &str| format!(r#"{{"currencyCode":"EUR","jurisdiction":"DE","lines":[{line}]}}"#).into_bytes();
+    for (body, status, code, reason) in [
+        (b"{".to_vec(), 400, "INVALID_ARGUMENT", "JSON_INVALID"),
+        (b"\xff\xfe".to_vec(), 400, "INVALID_ARGUMENT", "JSON_INVALID"),
+        (br#"{"currency":"EUR"}"#.to_vec(), 400, "INVALID_ARGUMENT", "JSON_INVALID"),
+        (r#"{"currencyCode":"€"}"#.into(), 400, "INVALID_ARGUMENT", "CURRENCY_INVALID"),
+        (line(r#"{"sku":"mug","quantity":99999999999999999999}"#), 400, "INVALID_ARGUMENT", "JSON_INVALID"),
+        (line(r#"{"sku":"mug","quantity":-3}"#), 400, "INVALID_ARGUMENT", "QUANTITY_INVALID"),
+        (line(r#"{"sku":"nope","quantity":1}"#), 404, "NOT_FOUND", "SKU_UNKNOWN"),
+        (vec![b' '; (1 << 20) + 1], 413, "OUT_OF_RANGE", "BODY_TOO_LARGE"),
+        (vec![b'['; 1 << 20], 400, "INVALID_ARGUMENT", "JSON_INVALID"),
+    ] {
+        let (got, content_type, problem) = node.quote_json(&body);
+        assert_eq!((got, content_type.as_str()), (status, "application/problem+json"), "{problem}");
+        assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()));
+        assert_eq!(problem["reason"], reason);
+    }
+    let (_, _, problem) = node.quote_json(&line(r#"{"sku":"mug","quantity":0}"#));
+    assert_eq!(problem["errors"][0]["field"], "lines[0].quantity");
+    assert_eq!(node.http("GET", "/v1/quotes", "", b"").0, 405);
+    assert_eq!(node.http("GET", "/nothing", "", b"").0, 404);
+    assert_eq!(node.quote_json(&line(r#"{"sku":"mug","quantity":1}"#)).0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drain_flushes_events_and_ends_streams() {
+    let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
+    let mut node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
+    let _session = catalog(&control).await;
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let (_requests, requests) = tokio::sync::mpsc::channel::<QuoteStreamRequest>(1);
+    let mut open =
+        client.quote_stream(tokio_stream::wrappers::ReceiverStream::new(requests)).await.unwrap().into_inner();
+    for _ in 0..500 {
+        client.quote(basket("mug", 1)).await.unwrap();
+    }
+    let start = Instant::now();
+    assert!(node.terminate().success());
+    assert!(start.elapsed() < Duration::from_secs(8), "an idle stream holds up the drain");
+    assert!(open.message().await.is_ok_and(|end| end.is_none()));
+    assert_eq!(events(&cluster, 500).len(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_is_there_only_when_asked_for() {
+    let control = ControlPlane::start().await.unwrap();
+    let node = DataPlane::start(&control.url(), NOWHERE, &[("QUOTE_DELAY_US", "200000")]);
+    let _session = catalog(&control).await;
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let start = Instant::now();
+    client.quote(basket("mug", 1)).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(200));
+}
+
+#[test]
+fn a_bad_environment_is_one_clear_line() {
+    let (http, grpc, state) = (free_port(), free_port(), tempfile::tempdir().unwrap());
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = command(http, grpc);
+        command
+            .env("STATE_DIR", state.path())
+            .env("CONTROL_PLANE_GRPC", "http://127.0.0.1:1")
+            .env("ConnectionStrings__kafka", NOWHERE)
+            .envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (variables, named) in [
+        ([("NODE_ID", "")], "NODE_ID is not set"),
+        ([("NODE_ID", "a b")], "NODE_ID must be"),
+        ([("HTTP_PORT", "70000")], "HTTP_PORT cannot be"),
+        ([("GRPC_PORT", port.as_str())], "GRPC_PORT: cannot listen on"),
+        ([("CONTROL_PLANE_GRPC", "localhost")], "CONTROL_PLANE_GRPC must be"),
+        ([("WORKER_THREADS", "0")], "WORKER_THREADS must be"),
+        ([("OTEL_TRACES_SAMPLER", "sometimes")], "OTEL_TRACES_SAMPLER must be"),
+    ] {
+        let (code, text) = run(&variables);
+        assert_eq!((code, text.lines().count()), (Some(2), 1), "{text}");
+        assert!(text.contains(named), "{text}");
+    }
+}
