@@ -37,6 +37,9 @@ const (
 	// backgroundTimeout is how long the background may take to end after that: a broker that is away holds a producer up.
 	backgroundTimeout = 3 * time.Second
 
+	// logPatience is how long a log that is shorter than what was booked from it is taken for one that is not fully there yet.
+	logPatience = 15 * time.Second
+
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
 )
@@ -131,7 +134,11 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
 		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
-		Healthy: p.kafkaState("usage ledger"), Log: log,
+		Healthy: p.kafkaState("usage ledger"), Log: log, Patience: logPatience,
+	}
+	if c.KafkaStandIn {
+		// Its log ends with its process; there is nothing to wait for.
+		p.usage.Patience = 0
 	}
 	p.services = grpcapi.Services{
 		Catalog: &grpcapi.Catalog{

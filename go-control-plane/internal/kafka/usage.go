@@ -41,6 +41,11 @@ type UsageConsumer struct {
 	Healthy func(error)
 	Log     *slog.Logger
 
+	// Patience is how long a log must be shorter than what was booked from it before that is believed.
+	Patience time.Duration
+	// short is since when a partition's log is.
+	short map[int32]time.Time
+
 	records, entries, deadLetters, lag atomic.Int64
 }
 
@@ -143,8 +148,8 @@ func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
 	}
 }
 
-// start is the offset to begin with. A log that ends before the ledger's offset is another log than the one that was booked
-// from: the broker lost its data.
+// start is the offset to begin with. A log that ends before the ledger's offset has lost records: all of them, when it is
+// empty or kept in memory; else those at its end, which were booked. New ones then take the offsets of the lost ones.
 func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partition int32, next map[int32]int64) (int64, error) {
 	offset, known := next[partition]
 	if !known {
@@ -154,11 +159,34 @@ func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partiti
 	if err != nil {
 		return 0, err
 	}
-	if newest < offset {
-		u.Log.WarnContext(ctx, "the log was replaced by a shorter one; reading it from its start",
-			"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest)
-		return sarama.OffsetOldest, u.Book.Retire(ctx, u.Topic, partition)
+	if newest >= offset {
+		delete(u.short, partition)
+		return u.unlessDeleted(ctx, client, partition, offset)
 	}
+	// A broker that has just started may not know yet where its log ends.
+	if u.short == nil {
+		u.short = map[int32]time.Time{}
+	}
+	since, seen := u.short[partition]
+	if !seen {
+		since = time.Now()
+		u.short[partition] = since
+	}
+	if time.Since(since) < u.Patience {
+		return 0, fmt.Errorf("partition %d ends at offset %d, and was booked up to %d", partition, newest, offset)
+	}
+	delete(u.short, partition)
+	from := newest
+	if u.Broker.StandIn {
+		from = 0
+	}
+	u.Log.ErrorContext(ctx, "the broker has lost records that were booked; the ledger keeps them, and goes on with what is in the log",
+		"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest, "going_on_from", from)
+	return from, u.Book.Retire(ctx, u.Topic, partition, from)
+}
+
+// unlessDeleted is the offset, or the oldest there is when the log was cleaned past it.
+func (u *UsageConsumer) unlessDeleted(ctx context.Context, client sarama.Client, partition int32, offset int64) (int64, error) {
 	oldest, err := client.GetOffset(u.Topic, partition, sarama.OffsetOldest)
 	if err != nil {
 		return 0, err

@@ -104,9 +104,9 @@ type Book interface {
 	// Apply books a batch and moves the offsets, all or nothing. A record before its partition's offset was booked earlier
 	// and is passed over.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
-	// Retire sets aside the offsets of a partition whose log was replaced by a shorter one. What was booked stays, under a
-	// name of its own.
-	Retire(ctx context.Context, topic string, partition int32) error
+	// Retire is for a log that has lost what was booked from an offset on. It keeps those records under a name of their own, so
+	// that new ones can take their places, and lets consumption go on from there.
+	Retire(ctx context.Context, topic string, partition int32, from int64) error
 }
 
 // Total is the sums of one currency and jurisdiction.

@@ -190,15 +190,16 @@ func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent 
 	return exhausted, nil
 }
 
-// Retire renames the records of a partition whose log was replaced, and forgets its offset.
-func (l *Ledger) Retire(ctx context.Context, topic string, partition int32) error {
+// Retire renames the topic of the records from an offset on, and moves the offset back to it.
+func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {
 	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
 	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, name)
+		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $4 WHERE topic = $1 AND kafka_partition = $2 AND kafka_offset >= $3`,
+			topic, partition, from, name)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM consumer_offset WHERE topic = $1 AND kafka_partition = $2`, topic, partition)
+		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, from)
 		return err
 	})
 }

@@ -311,11 +311,11 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	if page, err := book.Entries(ctx, 0, 2); err != nil || len(page) != 2 || page[0].Line != window(30).Lines[0] {
 		t.Errorf("entries %+v, %v", page, err)
 	}
-	// A log that begins anew does not run into what was booked from the old one.
-	if err := book.Retire(ctx, "usage", 1); err != nil {
+	// When the log has lost its end, new records there do not run into what was booked, and what is left is not booked again.
+	if err := book.Retire(ctx, "usage", 1, 6); err != nil {
 		t.Fatal(err)
 	}
-	booked, err = book.Apply(ctx, ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 1)}, Next: map[int32]int64{1: 5}})
+	booked, err = book.Apply(ctx, ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 1), record(6, 1)}, Next: map[int32]int64{1: 7}})
 	if err != nil || booked.Records != 1 {
 		t.Errorf("%+v, %v", booked, err)
 	}
