@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -28,9 +29,13 @@ internal static class Telemetry
                 .AddMeter(builder.Environment.ApplicationName))
             .WithTracing(tracing => tracing
                 .AddSource(builder.Environment.ApplicationName)
-                .AddAspNetCoreInstrumentation(web => web.Filter = context => !HealthEndpoints.IsHealthPath(context.Request.Path))
+                .AddAspNetCoreInstrumentation(web => web.Filter = context => IsWorthTracing(context.Request.Path))
                 .AddHttpClientInstrumentation());
         if (!string.IsNullOrWhiteSpace(builder.Configuration[Endpoint]))
             telemetry.UseOtlpExporter();
     }
+
+    // A program that receives telemetry must not send some about that, which would be received in turn, without end.
+    private static bool IsWorthTracing(PathString path) =>
+        !HealthEndpoints.IsHealthPath(path) && !path.Value!.StartsWith("/opentelemetry.proto.collector.", StringComparison.Ordinal);
 }

@@ -137,18 +137,19 @@ internal abstract class Runner(ResourceInstance instance, RunnerServices service
         }
         catch (DistributedApplicationException e)
         {
-            Publish(s => s with { State = KnownResourceStates.FailedToStart, HealthStatus = null, ProcessId = null });
+            // The reason first: who waits is to hear that, and not only that it failed.
             if (Resource.TryGetLastAnnotation<ExplicitStartupAnnotation>(out _))
                 Services.Log.Say(e.Message);
             else
                 Services.Outcome.Fail(e.Message);
+            Publish(s => s with { State = KnownResourceStates.FailedToStart, HealthStatus = null, ProcessId = null });
         }
 #pragma warning disable CA1031 // The host must say what happened, whatever it was, and stop the others in order.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            Publish(s => s with { State = KnownResourceStates.FailedToStart, HealthStatus = null, ProcessId = null });
             Services.Outcome.Fail($"{Instance.Id}: {e}");
+            Publish(s => s with { State = KnownResourceStates.FailedToStart, HealthStatus = null, ProcessId = null });
         }
     }
 }
