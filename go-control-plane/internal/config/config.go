@@ -135,7 +135,12 @@ func PostgresURI(text string) (string, error) {
 		query.Set("sslmode", mode)
 	}
 	uri.RawQuery = query.Encode()
-	return uri.String(), nil
+	text = uri.String()
+	if _, err := url.Parse(text); err != nil {
+		// Nothing but the host can be at fault: all else is escaped.
+		return "", fmt.Errorf("Host %q is malformed", pairs["host"])
+	}
+	return text, nil
 }
 
 // keywords are the names that the connection string may use, and what each stands for. Others set up a pool of .NET, and

@@ -23,7 +23,7 @@ func TestPostgresURI(t *testing.T) {
 			t.Errorf("%s:\n got %s, %v\nwant %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ";", "Port=1", "Host", "Host=db;Port=x", "Host=db;Port=70000", `Host="db`, `Host="db"x`, "=db"} {
+	for _, text := range []string{"", ";", "Port=1", "Host", "Host=db;Port=x", "Host=db;Port=70000", "Host=a b", `Host="db`, `Host="db"x`, "=db"} {
 		if got, err := config.PostgresURI(text); err == nil {
 			t.Errorf("%q became %s", text, got)
 		}
@@ -59,6 +59,7 @@ func TestQuotedValuesComeBack(t *testing.T) {
 func FuzzPostgresURI(f *testing.F) {
 	f.Add("Host=127.0.0.1;Port=7432;Username=hybrid;Password=s3cret;Database=hybriddb")
 	f.Add(`Host="a""b';`)
+	f.Add("Host=a b")
 	f.Fuzz(func(t *testing.T, text string) {
 		uri, err := config.PostgresURI(text)
 		if err != nil {

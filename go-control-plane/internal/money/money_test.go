@@ -144,6 +144,9 @@ func FuzzParseDecimal(f *testing.F) {
 			return
 		}
 		want, ok := new(big.Rat).SetString(text)
+		if !ok && minor == 0 {
+			return // big.Rat refuses large exponents, even those of zero
+		}
 		if !ok {
 			t.Fatalf("%q is %d to us, and no number to big.Rat", text, minor)
 		}
