@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -151,6 +152,15 @@ func (r *running) ready(t *testing.T) bool {
 	return r.get(t, "/readyz", nil) == http.StatusOK
 }
 
+func (r *running) serving(t *testing.T) bool {
+	t.Helper()
+	state, err := healthv1.NewHealthClient(r.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.GetStatus() == healthv1.HealthCheckResponse_SERVING
+}
+
 // noKafka is an address where nothing answers.
 func noKafka(t *testing.T) []string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -240,7 +250,7 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 		mug = created.GetItem()
 		return err == nil
 	})
-	if r.ready(t) {
+	if r.ready(t) || r.serving(t) {
 		t.Error("ready without Kafka")
 	}
 	fleet := fleetv1.NewFleetServiceClient(r.conn)
@@ -400,7 +410,7 @@ func TestLoopThroughKafka(t *testing.T) {
 	broker := kafkatest.Start(t)
 	server, uri := postgrestest.Start(t)
 	r := run(t, config.Config{Postgres: uri, Kafka: []string{broker.Address}})
-	eventually(t, "ready", func() bool { return r.ready(t) })
+	eventually(t, "ready", func() bool { return r.ready(t) && r.serving(t) })
 	ctx := t.Context()
 	client := catalogv1.NewCatalogServiceClient(r.conn)
 	promotion := &catalogv1.Promotion{

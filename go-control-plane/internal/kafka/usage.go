@@ -24,6 +24,9 @@ import (
 const (
 	maxBatch  = 500
 	batchWait = 20 * time.Millisecond
+	// maxDeadLetter leaves room for the added headers within what a broker takes by default: a record that it refused would
+	// stop the partition.
+	maxDeadLetter = 1_000_000
 )
 
 // UsageConsumer books the records of the usage topic. The partitions are assigned by hand and the offsets are the ledger's,
@@ -311,6 +314,10 @@ func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMes
 
 func (u *UsageConsumer) deadLetter(m *sarama.ConsumerMessage, reason error) outbox.Message {
 	dead := outbox.Message{Topic: u.DeadLetterTopic, Key: m.Key, Value: m.Value}
+	if len(dead.Value) > maxDeadLetter {
+		dead.Value = dead.Value[:maxDeadLetter]
+		dead.Headers = append(dead.Headers, outbox.Header{Name: "dead-letter-truncated-from", Value: strconv.Itoa(len(m.Value))})
+	}
 	for _, h := range m.Headers {
 		dead.Headers = append(dead.Headers, outbox.Header{Name: string(h.Key), Value: string(h.Value)})
 	}

@@ -41,6 +41,8 @@ type Relay struct {
 	// Healthy is told when relaying works, with nil, and when it begins to fail, with the reason.
 	Healthy func(error)
 	Log     *slog.Logger
+	// Pace is that of retries; its zero value is the usual one.
+	Pace backoff.Backoff
 
 	lag       atomic.Int64
 	published atomic.Int64
@@ -54,7 +56,6 @@ func (r *Relay) Published() int64 { return r.published.Load() }
 
 // Run relays until ctx is done. Failures are retried with backoff; nothing is passed over.
 func (r *Relay) Run(ctx context.Context) error {
-	var pace backoff.Backoff
 	failing, healthy := false, false
 	ticker := time.NewTicker(r.Poll)
 	defer ticker.Stop()
@@ -70,7 +71,7 @@ func (r *Relay) Run(ctx context.Context) error {
 				r.Healthy(err)
 				failing, healthy = true, false
 			}
-			if pace.Wait(ctx) != nil {
+			if r.Pace.Wait(ctx) != nil {
 				return nil
 			}
 			continue
@@ -83,7 +84,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			r.Healthy(nil)
 			healthy = true
 		}
-		pace.Reset()
+		r.Pace.Reset()
 		if more {
 			continue
 		}
