@@ -26,7 +26,7 @@ internal static partial class GoSetup
             ?? (await BringFromDebianAsync(progress, cancellationToken), DebianVersion, "Debian, private folder");
 
         var inputs = SetupState.Fingerprint(
-            [Path.Combine(Workspace.GoModule, "go.mod"), Path.Combine(Workspace.GoModule, "go.sum"), LibraryList], program, version);
+            [Path.Combine(Workspace.GoModule, "go.mod"), Path.Combine(Workspace.GoModule, "go.sum"), LibraryList], program, version, Workspace.Root);
         var libraries = state.Get("go-libraries", inputs);
         if (libraries == "debian" && !GoVendor.Exists)
             libraries = null;

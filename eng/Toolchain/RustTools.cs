@@ -34,7 +34,7 @@ internal static partial class RustSetup
         var librdkafka = Librdkafka.Ensure();
 
         var inputs = SetupState.Fingerprint(
-            [.. Directory.GetFiles(Workspace.RustSources, "Cargo.toml", SearchOption.TopDirectoryOnly), CrateList], program, version);
+            [.. Directory.GetFiles(Workspace.RustSources, "Cargo.toml", SearchOption.TopDirectoryOnly), CrateList], program, version, Workspace.Root);
         var crates = state.Get("rust-crates", inputs);
         if (crates is null)
         {
