@@ -1,6 +1,5 @@
-using Microsoft.Extensions.Logging;
-
 using Aspire.Hosting.Running;
+using Microsoft.Extensions.Logging;
 
 namespace Aspire.Hosting.ApplicationModel;
 

@@ -1,6 +1,6 @@
-using Aspire.Hosting.Running;
 using System.Globalization;
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Running;
 
 namespace Aspire.Hosting;
 

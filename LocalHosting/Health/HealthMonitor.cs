@@ -1,4 +1,5 @@
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Running;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Aspire.Hosting.Health;
@@ -12,12 +13,17 @@ internal sealed class HealthMonitor(HealthCheckService checks)
     public static readonly TimeSpan PeriodUntilHealthy = TimeSpan.FromSeconds(1);
     public static readonly TimeSpan PeriodWhenHealthy = TimeSpan.FromSeconds(30);
 
+    private static readonly AsyncLocal<ResourceInstance?> s_current = new();
     private static readonly TimeSpan s_firstPeriod = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>The instance that is being checked: where there are replicas, a check must ask the right one.</summary>
+    public static ResourceInstance? Current => s_current.Value;
+
     /// <summary>Calls back whenever the answer changes, until it is cancelled. A resource without checks is healthy at once.</summary>
-    public async Task WatchAsync(IResource resource, Action<HealthAnswer> onChange, CancellationToken cancellationToken)
+    public async Task WatchAsync(ResourceInstance instance, Action<HealthAnswer> onChange, CancellationToken cancellationToken)
     {
-        var keys = resource.Annotations.OfType<HealthCheckAnnotation>().Select(h => h.Key).ToHashSet(StringComparer.Ordinal);
+        s_current.Value = instance;
+        var keys = instance.Resource.Annotations.OfType<HealthCheckAnnotation>().Select(h => h.Key).ToHashSet(StringComparer.Ordinal);
         if (keys.Count == 0)
         {
             onChange(new(HealthStatus.Healthy, null));

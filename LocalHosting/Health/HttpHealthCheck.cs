@@ -1,4 +1,5 @@
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Running;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Aspire.Hosting.Health;
@@ -24,7 +25,8 @@ internal sealed class HttpHealthCheck(EndpointReference endpoint, string path, i
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        var uri = new Uri(new Uri(endpoint.Url), path);
+        var replica = HealthMonitor.Current is { } current && current.Resource == endpoint.Resource ? current.Replica : 0;
+        var uri = new Uri(new Uri(EndpointAllocator.UrlsOf(endpoint.EndpointAnnotation).ElementAt(replica)), path);
         try
         {
             using var response = await s_client.GetAsync(uri, cancellationToken).ConfigureAwait(false);

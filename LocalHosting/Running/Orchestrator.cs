@@ -17,6 +17,9 @@ internal sealed class Orchestrator(
     TelemetryHost telemetry,
     Runners runners) : IHostedService, IDisposable
 {
+    // One Ctrl-C may arrive twice: from the terminal, and from a parent that passes it on.
+    private static readonly TimeSpan s_oneKeyPress = TimeSpan.FromSeconds(0.3);
+
     private readonly CancellationTokenSource _killNow = new();
     private readonly Lock _lock = new();
     private Task? _stopped;
@@ -128,11 +131,12 @@ internal sealed class Orchestrator(
     // The host stops in order at the first Ctrl-C; a second one means: now.
     private PosixSignalRegistration WatchForImpatience()
     {
-        var count = 0;
+        long first = 0;
         return PosixSignalRegistration.Create(PosixSignal.SIGINT, context =>
         {
             context.Cancel = true;
-            if (Interlocked.Increment(ref count) == 2)
+            var now = services.Time.GetTimestamp();
+            if (Interlocked.CompareExchange(ref first, now, 0) is not 0 and var since && services.Time.GetElapsedTime(since, now) > s_oneKeyPress)
                 _killNow.Cancel();
         });
     }

@@ -82,7 +82,7 @@ internal abstract class Runner(ResourceInstance instance, RunnerServices service
         using var told = Services.Time.CreateTimer(_ => Tell(), null, s_tellReasonAfter, s_tellReasonAfter);
         try
         {
-            await Services.Health.WatchAsync(Resource, OnChange, cancellationToken).ConfigureAwait(false);
+            await Services.Health.WatchAsync(Instance, OnChange, cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

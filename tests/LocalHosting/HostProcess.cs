@@ -26,6 +26,8 @@ internal sealed class HostProcess : IDisposable
 
     public int Id => process.Id;
 
+    public bool HasExited => process.HasExited;
+
     public IReadOnlyList<string> Lines
     {
         get
