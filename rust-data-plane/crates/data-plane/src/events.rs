@@ -203,7 +203,7 @@ impl Events {
                         let old = self.producer.swap(Arc::new(producer));
                         // What it still held is reported as failed.
                         old.purge();
-                        old.poll(Duration::ZERO);
+                        old.poll(Duration::from_millis(100));
                     }
                     Err(error) => tracing::error!(%error, "no other producer"),
                 }
