@@ -86,7 +86,7 @@ pub trait Producer {
     fn flush(&self, timeout: Duration) -> KafkaResult<()>;
     /// Gives up all that is queued or in flight; each is reported as lost.
     fn purge(&self);
-    /// Number of records not yet reported.
+    /// Number of records not yet reported, and of other events not yet polled.
     fn in_flight_count(&self) -> usize;
     /// Why the producer is of no more use, if so.
     fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)>;
