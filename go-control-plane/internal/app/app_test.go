@@ -474,9 +474,10 @@ func TestLoopThroughKafka(t *testing.T) {
 		return err == nil
 	})
 	server.Kill(t)
-	if _, err := client.GetItem(ctx, &catalogv1.GetItemRequest{Sku: "mug"}); status.Code(err) != codes.Unavailable {
-		t.Errorf("without Postgres: %v", err)
-	}
+	eventually(t, "calls say that the store is away", func() bool {
+		_, err := client.GetItem(ctx, &catalogv1.GetItemRequest{Sku: "mug"})
+		return status.Code(err) == codes.Unavailable
+	})
 	eventually(t, "not ready without Postgres", func() bool { return !r.ready(t) })
 	broker.Run(t)
 	produce(t, broker, 1, usage(t, 100))

@@ -4,18 +4,30 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"hybrid/control-plane/internal/outbox"
 )
 
+// publishTimeout bounds a call of Publish. The library retries within it.
+const publishTimeout = 15 * time.Second
+
+var errNoAnswer = errors.New("kafka: no answer in time")
+
 // Producer publishes messages with acknowledgement of all replicas. It connects when it is first used, and anew after a
 // failure: the library's idempotent producer is not to be trusted past one.
 type Producer struct {
 	broker Broker
 
-	mu       sync.Mutex
+	mu      sync.Mutex
+	current *connection
+}
+
+// connection is a producer and the client that it sends through.
+type connection struct {
+	client   sarama.Client
 	producer sarama.SyncProducer
 }
 
@@ -24,16 +36,16 @@ func NewProducer(broker Broker) *Producer { return &Producer{broker: broker} }
 
 var _ outbox.Publisher = (*Producer)(nil)
 
-// Publish sends messages in order and gives how many of the first are durable.
+// Publish sends messages in order and gives how many of the first are durable. It ends with ctx, or after a time, even when
+// the library does not.
 func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (published int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if p.producer == nil {
-		if p.producer, err = sarama.NewSyncProducer(p.broker.Addresses, p.broker.config()); err != nil {
-			p.producer = nil
+	if p.current == nil {
+		if p.current, err = connect(p.broker); err != nil {
 			return 0, err
 		}
 	}
@@ -41,29 +53,23 @@ func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (publ
 	for i, m := range messages {
 		records[i] = record(m)
 	}
-	err = p.producer.SendMessages(records)
-	if err == nil {
-		return len(messages), nil
-	}
-	p.producer.Close()
-	p.producer = nil
-	failed := map[*sarama.ProducerMessage]struct{}{}
-	var failures sarama.ProducerErrors
-	if !errors.As(err, &failures) {
-		return 0, err
-	}
-	for _, f := range failures {
-		failed[f.Msg] = struct{}{}
-	}
-	for published < len(records) {
-		if _, bad := failed[records[published]]; bad {
-			break
+	sent := make(chan error, 1)
+	go func(producer sarama.SyncProducer) { sent <- producer.SendMessages(records) }(p.current.producer)
+	timer := time.NewTimer(publishTimeout)
+	defer timer.Stop()
+	select {
+	case err = <-sent:
+		if err == nil {
+			return len(messages), nil
 		}
-		published++
+		published, err = firstDurable(records, err)
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = errNoAnswer
 	}
-	if len(failures) > 0 {
-		err = failures[0]
-	}
+	p.current.abandon()
+	p.current = nil
 	return published, err
 }
 
@@ -71,10 +77,50 @@ func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (publ
 func (p *Producer) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.producer != nil {
-		p.producer.Close()
-		p.producer = nil
+	if p.current != nil {
+		p.current.abandon()
+		p.current = nil
 	}
+}
+
+func connect(b Broker) (*connection, error) {
+	client, err := sarama.NewClient(b.Addresses, b.config())
+	if err != nil {
+		return nil, err
+	}
+	producer, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	return &connection{client, producer}, nil
+}
+
+// abandon cuts the connection first, so that nothing that is still under way goes out after what will be sent anew. Nobody
+// waits for it: a producer that lost its broker may take long to end.
+func (c *connection) abandon() {
+	go func() {
+		c.client.Close()
+		c.producer.Close()
+	}()
+}
+
+// firstDurable counts the records before the first that failed.
+func firstDurable(records []*sarama.ProducerMessage, err error) (int, error) {
+	var failures sarama.ProducerErrors
+	if !errors.As(err, &failures) || len(failures) == 0 {
+		return 0, err
+	}
+	failed := map[*sarama.ProducerMessage]struct{}{}
+	for _, f := range failures {
+		failed[f.Msg] = struct{}{}
+	}
+	for n, r := range records {
+		if _, bad := failed[r]; bad {
+			return n, failures[0]
+		}
+	}
+	return 0, err
 }
 
 func record(m outbox.Message) *sarama.ProducerMessage {

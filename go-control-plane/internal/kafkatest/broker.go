@@ -49,7 +49,9 @@ func Start(t testing.TB) *Broker {
 		t.Fatal(err)
 	}
 	id := uuid.New()
-	format := b.command("kafka.tools.StorageTool", "format", "--standalone", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", b.settings)
+	format := b.command("kafka.tools.StorageTool", "format", "--standalone",
+		// Joined, for an id may begin with a dash.
+		"--cluster-id="+base64.RawURLEncoding.EncodeToString(id[:]), "-c", b.settings)
 	if out, err := format.CombinedOutput(); err != nil {
 		t.Fatalf("kafka format: %v\n%s", err, out)
 	}

@@ -68,7 +68,7 @@ func Start(t testing.TB) (*Server, string) {
 	return server, server.database(t)
 }
 
-// Kill ends the server as kill -9 does, children included.
+// Kill ends the server as kill -9 does. The processes of its connections end by themselves when they notice.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	s.kill()
@@ -77,9 +77,15 @@ func (s *Server) Kill(t testing.TB) {
 // Restart starts the server again, on the same port and data.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	if err := s.run(); err != nil {
-		t.Fatal(err)
+	// What is left of the killed server may still hold its memory for a moment, and the new one then refuses to start.
+	var err error
+	for range 10 {
+		if err = s.run(); err == nil {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
 	}
+	t.Fatal(err)
 }
 
 // binaries finds the folder with initdb and postgres.
