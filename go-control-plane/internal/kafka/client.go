@@ -39,7 +39,8 @@ func (b Broker) config() *sarama.Config {
 	c.Producer.Return.Successes = true
 	c.Producer.Retry.Max = 5
 	c.Net.MaxOpenRequests = 1
-	c.Consumer.Return.Errors = true
+	// The library retries by itself. Its channel of errors may be written to while it is closed, so it stays unused.
+	c.Consumer.Return.Errors = false
 	c.Consumer.IsolationLevel = sarama.ReadCommitted
 	c.Consumer.Retry.Backoff = 500 * time.Millisecond
 	c.Consumer.MaxWaitTime = 500 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ import (
 const (
 	maxBatch  = 500
 	batchWait = 20 * time.Millisecond
+	// watchInterval is how often the log's end is asked for.
+	watchInterval = 5 * time.Second
 	// maxDeadLetter leaves room for the added headers within what a broker takes by default: a record that it refused would
 	// stop the partition.
 	maxDeadLetter = 1_000_000
@@ -138,6 +141,19 @@ func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
 		assigned = append(assigned, p)
 		go forward(ctx, p, merged, stop)
 	}
+	positions := make([]atomic.Int64, len(partitions))
+	for slot, partition := range partitions {
+		positions[slot].Store(next[partition])
+	}
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		u.watch(ctx, client, partitions, positions, stop)
+	}()
+	defer func() {
+		stop(nil)
+		<-watching
+	}()
 	healthy()
 	for {
 		batch, err := u.gather(ctx, merged)
@@ -147,7 +163,11 @@ func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
 		if err := u.book(ctx, batch); err != nil {
 			return err
 		}
-		u.lag.Store(behind(assigned, batch))
+		for _, m := range batch {
+			if slot := slices.Index(partitions, m.Partition); slot >= 0 {
+				positions[slot].Store(m.Offset + 1)
+			}
+		}
 	}
 }
 
@@ -207,13 +227,6 @@ func forward(ctx context.Context, p sarama.PartitionConsumer, merged chan<- *sar
 	for {
 		select {
 		case <-ctx.Done():
-			return
-		case err, ok := <-p.Errors():
-			if ok {
-				stop(err)
-			} else {
-				stop(errors.New("the partition's consumer ended"))
-			}
 			return
 		case m, ok := <-p.Messages():
 			if !ok {
@@ -328,23 +341,28 @@ func (u *UsageConsumer) deadLetter(m *sarama.ConsumerMessage, reason error) outb
 	return dead
 }
 
-// behind is how many offsets of the partitions in batch lie after it.
-func behind(assigned []sarama.PartitionConsumer, batch []*sarama.ConsumerMessage) int64 {
-	last := map[int32]int64{}
-	for _, m := range batch {
-		last[m.Partition] = m.Offset
-	}
-	ends := make([]int64, 0, len(assigned))
-	for _, p := range assigned {
-		ends = append(ends, p.HighWaterMarkOffset())
-	}
-	var lag int64
-	for partition, offset := range last {
-		if int(partition) < len(ends) && ends[partition] > offset+1 {
-			lag += ends[partition] - offset - 1
+// watch asks now and then where the log ends: that is the lag, and the sign that the broker is there. Without an answer
+// consumption starts anew.
+func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partitions []int32, positions []atomic.Int64, stop context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		var lag int64
+		for slot, partition := range partitions {
+			newest, err := client.GetOffset(u.Topic, partition, sarama.OffsetNewest)
+			if err != nil {
+				stop(err)
+				return
+			}
+			lag += max(0, newest-positions[slot].Load())
+		}
+		u.lag.Store(lag)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
 	}
-	return lag
 }
 
 // headers lets the propagator read a record's headers.
