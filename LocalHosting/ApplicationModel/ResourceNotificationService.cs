@@ -11,6 +11,7 @@ public class ResourceNotificationService
     private readonly Dictionary<string, ResourceEvent> _latest = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<Channel<ResourceEvent>> _watchers = [];
     private string? _failure;
+    private bool _completed;
 
     /// <summary>The latest event of every instance, in the order in which they were first heard of.</summary>
     public IReadOnlyList<ResourceEvent> Current
@@ -28,10 +29,13 @@ public class ResourceNotificationService
         var channel = Channel.CreateUnbounded<ResourceEvent>(new UnboundedChannelOptions { SingleReader = true });
         lock (_lock)
         {
+            // Why the run has failed says more than the states that came of it.
+            if (_failure is not null)
+                throw new DistributedApplicationException(_failure);
             foreach (var e in _latest.Values)
                 channel.Writer.TryWrite(e);
-            if (_failure is not null)
-                channel.Writer.TryComplete(new DistributedApplicationException(_failure));
+            if (_completed)
+                channel.Writer.TryComplete();
             _watchers.Add(channel);
         }
 
@@ -121,6 +125,7 @@ public class ResourceNotificationService
         lock (_lock)
         {
             _failure ??= failure;
+            _completed = true;
             foreach (var watcher in _watchers)
                 watcher.Writer.TryComplete(failure is null ? null : new DistributedApplicationException(failure));
         }
