@@ -1,4 +1,3 @@
-using Hybrid.Toolchain;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -28,12 +27,7 @@ internal sealed class Session(DistributedApplication app, Topology topology, App
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            return options.Check ? 1 : 0;
-        }
-        catch (SetupException e)
-        {
-            await Console.Error.WriteLineAsync(e.Message);
-            return 1;
+            return options.Check ? 1 : Environment.ExitCode;
         }
         finally
         {

@@ -10,6 +10,7 @@ use crate::config::{Config, PROGRAM};
 use crate::worker::{Stop, Worker};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+const WATCH: Duration = Duration::from_secs(1);
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running instance.
@@ -49,6 +50,16 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     })?;
     tracing::info!(instance = config.instance, http = %config.http, "metering");
 
+    let watched = stop.clone();
+    let hung = async move {
+        while !watched.hung() {
+            tokio::time::sleep(WATCH).await;
+        }
+        Err(Failure::other(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "a call into Kafka does not come back; a new process is needed",
+        )))
+    };
     let work = async {
         tokio::pin!(end);
         tokio::select! {
@@ -67,6 +78,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let http = axum::serve(listener, lifecycle::routes(readiness));
     let result = tokio::select! {
         result = work => result,
+        result = hung => result,
         served = http.into_future() => served.map_err(Failure::from),
     };
     if thread.is_finished() {

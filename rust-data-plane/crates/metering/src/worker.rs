@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use kafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
@@ -17,6 +17,8 @@ use crate::output::{QUOTES, send_dead_letter, send_window};
 const GROUP: &str = "metering";
 /// How long one call of a transaction may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
+/// A call that has not come back after this long never will: librdkafka then waits for an answer that was lost with a broker.
+const HUNG: Duration = Duration::from_secs(15);
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(2);
 
@@ -31,6 +33,8 @@ struct Flags {
     /// Rebalances so far.
     rebalances: AtomicU64,
     partitions: AtomicUsize,
+    /// When the call into librdkafka began that is under way.
+    call: Mutex<Option<Instant>>,
 }
 
 impl Stop {
@@ -51,6 +55,21 @@ impl Stop {
     /// Number of partitions that are consumed; `None` before the group was joined.
     pub fn partitions(&self) -> Option<usize> {
         (self.rebalances() > 0).then(|| self.0.partitions.load(Ordering::Relaxed))
+    }
+
+    /// Whether the worker waits in a call that will not come back. Only a new process can go on then; it loses nothing, since
+    /// what a transaction has not committed is read again.
+    pub fn hung(&self) -> bool {
+        let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
+        call.is_some_and(|began| began.elapsed() > HUNG)
+    }
+
+    fn watched<T>(&self, call: impl FnOnce() -> T) -> T {
+        let mark = |began| *self.0.call.lock().unwrap_or_else(PoisonError::into_inner) = began;
+        mark(Some(Instant::now()));
+        let result = call();
+        mark(None);
+        result
     }
 
     fn rebalances(&self) -> u64 {
@@ -271,7 +290,10 @@ impl Worker {
             .consumer
             .group_metadata()
             .ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
-        self.insist(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))?;
+        // Not insisted on: a second call after a lost connection waits for ever. An abort and a new transaction do not.
+        self.stop
+            .watched(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))
+            .map_err(Outcome::from)?;
         self.insist(|| self.producer.commit_transaction(CALL))?;
         if self.stand_in
             && let Err(error) = self.consumer.commit(&offsets)
@@ -285,7 +307,7 @@ impl Worker {
     fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Outcome> {
         let mut delay = Delay::default();
         loop {
-            match call() {
+            match self.stop.watched(&call) {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
                     tracing::warn!(%error, "the broker does not answer; asking again");
                     delay.wait();
