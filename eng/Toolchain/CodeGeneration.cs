@@ -1,6 +1,6 @@
 namespace Hybrid.Toolchain;
 
-/// <summary>Makes the committed Go code of the contracts. C# and Rust make theirs while they build.</summary>
+/// <summary>Makes the committed Go code of the contracts, and the OpenAPI document. C# and Rust make theirs while they build.</summary>
 internal static class CodeGeneration
 {
     private const string Plugins = ".toolchain/debian/usr/bin";
@@ -19,7 +19,11 @@ internal static class CodeGeneration
                 Directory.Delete(output, recursive: true);
             Directory.CreateDirectory(output);
             var http = Path.Combine(Workspace.Protos, "hybrid/http.yaml");
-            string[] files = [.. Directory.GetFiles(Path.Combine(Workspace.Protos, "hybrid"), "*.proto", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+            string[] files =
+            [
+                .. Directory.GetFiles(Path.Combine(Workspace.Protos, "hybrid"), "*.proto", SearchOption.AllDirectories)
+                    .Select(file => Path.GetRelativePath(Workspace.Protos, file)).Order(StringComparer.Ordinal),
+            ];
             const string module = "module=hybrid/control-plane/gen";
             var result = await Subprocess.RunAsync(
                 Protoc,
@@ -27,8 +31,9 @@ internal static class CodeGeneration
                     "-I", Workspace.Protos, "-I", Path.Combine(Workspace.GrpcToolsPackage, "build/native/include"),
                     "--go_out", output, "--go_opt", module,
                     "--go-grpc_out", output, "--go-grpc_opt", module,
-                    "--grpc-gateway_out", output, "--grpc-gateway_opt", $"{module},grpc_api_configuration={http}",
-                    "--openapiv2_out", output, "--openapiv2_opt", $"grpc_api_configuration={http},allow_merge=true,merge_file_name=hybrid",
+                    "--grpc-gateway_out", output, "--grpc-gateway_opt", $"{module},grpc_api_configuration={http},generate_unbound_methods=false",
+                    "--openapiv2_out", Path.Combine(Workspace.GoModule, "internal/httpapi"),
+                    "--openapiv2_opt", $"grpc_api_configuration={http},allow_merge=true,merge_file_name=openapi,json_names_for_fields=true,disable_default_errors=true",
                     .. files,
                 ],
                 environment: [new("PATH", plugins + Path.PathSeparator + Environment.GetEnvironmentVariable("PATH"))],

@@ -21,7 +21,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
-	"hybrid/control-plane/gen"
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
 	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
@@ -59,7 +58,7 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	api.Handle("POST /items", named("POST /items", keyed(createShort(services.Catalog, log))))
 	api.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(gen.OpenAPI)
+		w.Write(openAPI)
 	})
 	api.HandleFunc("/items", func(w http.ResponseWriter, r *http.Request) {
 		routingError(nil, nil, nil, w, r, http.StatusMethodNotAllowed)
