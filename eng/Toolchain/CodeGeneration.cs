@@ -1,9 +1,11 @@
+using Hybrid.Toolchain.Debian;
+
 namespace Hybrid.Toolchain;
 
 /// <summary>Makes the committed Go code of the contracts, and the OpenAPI document. C# and Rust make theirs while they build.</summary>
 internal static class CodeGeneration
 {
-    private const string Plugins = ".toolchain/debian/usr/bin";
+    private static readonly string PackageList = Path.Combine(Workspace.Root, "eng/debian/go-generators.txt");
 
     public static string Protoc { get; } = Path.Combine(
         Workspace.GrpcToolsPackage, "tools",
@@ -42,22 +44,26 @@ internal static class CodeGeneration
         });
     }
 
-    /// <summary>Debian's plugins where its packages stand in, else those of the module proxy, in the versions of go.mod.</summary>
+    /// <summary>Debian's plugins where its packages stand in, else those of the module proxy.</summary>
     private static async Task<string> PluginFolderAsync(GoTools go, Action<string> report, CancellationToken cancellationToken)
     {
-        var debian = Path.Combine(Workspace.Root, Plugins);
-        if (Directory.Exists(debian))
-            return debian;
+        if (go.LibrariesAreDebian)
+        {
+            var packages = await File.ReadAllLinesAsync(PackageList, cancellationToken);
+            await new DebianPackages(DebianSuite.Name).BringAsync(packages, _ => false, GoSetup.DebianRoot, report, cancellationToken);
+            return Path.Combine(GoSetup.DebianRoot, "usr/bin");
+        }
         report("building the generators");
         var folder = Path.Combine(Workspace.PrivateFolder, "bin");
         var environment = new Dictionary<string, string?>(go.Environment) { ["GOBIN"] = folder };
         foreach (var generator in (string[])
                  [
-                     "google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc@latest",
+                     "google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
                      "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway", "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2",
                  ])
         {
-            var install = await Subprocess.RunAsync(go.Program, ["install", generator], Workspace.GoModule, environment, cancellationToken: cancellationToken);
+            var install = await Subprocess.RunAsync(
+                go.Program, ["install", generator + "@latest"], Workspace.GoModule, environment, cancellationToken: cancellationToken);
             if (!install.Succeeded)
                 throw new SetupException($"go install {generator} failed:\n{install.Tail()}");
         }

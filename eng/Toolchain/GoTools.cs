@@ -5,9 +5,13 @@ namespace Hybrid.Toolchain;
 
 /// <summary>Go, and where the control plane's libraries come from.</summary>
 /// <param name="Program">The <c>go</c> command.</param>
-/// <param name="LibrariesFrom">For people: "the module proxy" or "Debian packages".</param>
+/// <param name="LibrariesAreDebian">True when they come as Debian packages, false when the module proxy answered.</param>
 /// <param name="Environment">What every call of <paramref name="Program"/> needs.</param>
-public sealed record GoTools(string Program, string Version, string Origin, string LibrariesFrom, IReadOnlyDictionary<string, string?> Environment);
+public sealed record GoTools(string Program, string Version, string Origin, bool LibrariesAreDebian, IReadOnlyDictionary<string, string?> Environment)
+{
+    /// <summary>For people.</summary>
+    public string LibrariesFrom => LibrariesAreDebian ? "Debian packages, in go-control-plane/vendor" : "the module proxy";
+}
 
 internal static partial class GoSetup
 {
@@ -15,7 +19,7 @@ internal static partial class GoSetup
     private static readonly Version Oldest = new(1, 26);
     private static readonly TimeSpan ProxyPatience = TimeSpan.FromMinutes(5);
 
-    private static readonly string DebianRoot = Path.Combine(Workspace.PrivateFolder, "debian");
+    internal static readonly string DebianRoot = Path.Combine(Workspace.PrivateFolder, "debian");
     private static readonly string DebianGo = Path.Combine(DebianRoot, "usr/lib/go-" + DebianVersion, "bin/go");
 
     private static readonly string LibraryList = Path.Combine(Workspace.Root, "eng/debian/go-libraries.txt");
@@ -36,7 +40,7 @@ internal static partial class GoSetup
             state.Set("go-libraries", inputs, libraries);
         }
         return new GoTools(
-            program, version, origin, libraries == "debian" ? "Debian packages, go-control-plane/vendor" : "the module proxy",
+            program, version, origin, libraries == "debian",
             EnvironmentFor(program, libraries));
     }
 
