@@ -3,7 +3,9 @@ namespace Hybrid.Tests.Integration;
 /// <summary>Starts AppHost's entry point through the testing builder, and waits until every service is healthy.</summary>
 internal static class TopologyStart
 {
+    private const int LogLines = 30;
     private static readonly string[] Services = ["control-plane", "data-plane-1", "data-plane-2", "metering"];
+    private static readonly string[] Servers = ["postgres", "kafka-server"];
 
     public static async Task<DistributedApplication> StartAsync(string stateFolder, TimeSpan patience, params string[] moreArguments)
     {
@@ -19,10 +21,11 @@ internal static class TopologyStart
                 await app.ResourceNotifications.WaitForResourceHealthyAsync(service, deadline.Token);
             return app;
         }
-        catch
+        catch (Exception e)
         {
+            var logs = ((string[])[.. Services, .. Servers]).Select(r => $"--- {r}, last lines\n{string.Join('\n', ResourceOutput.Tail(app, r, LogLines))}");
             await app.DisposeAsync();
-            throw;
+            throw new InvalidOperationException($"The topology did not become healthy: {e.Message}\n{string.Join('\n', logs)}", e);
         }
     }
 }
