@@ -15,6 +15,7 @@ public sealed class LifecycleTests
         host.AddScript("service", "echo up; sleep 100");
         await host.StartAsync();
         var first = await host.HealthyAsync("service");
+        await host.LineAsync("service", l => l == "up");
 
         await ResourceProcess.KillAndWaitForReturnAsync(host.App, "service");
 
