@@ -142,7 +142,11 @@ async fn time() {
     node.load(TIMED).await;
     let after = node.cpu();
     let each = |all: Duration| all.as_secs_f64() * 1e6 / TIMED as f64;
-    println!("CPU per quote           {:7.2} µs, {:.2} µs of it where it is served", each(after.1 - before.1), each(after.0 - before.0));
+    println!(
+        "CPU per quote           {:7.2} µs, {:.2} µs of it where it is served",
+        each(after.1 - before.1),
+        each(after.0 - before.0)
+    );
     node.finish();
 }
 
@@ -151,7 +155,8 @@ async fn count(tool: &str, counted: impl Fn(&Path) -> f64) -> f64 {
     let mut totals = Vec::new();
     for quotes in [WARM_UP, WARM_UP + COUNTED] {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{tool}.{quotes}"));
-        let wrapper = ["valgrind", &format!("--tool={tool}"), &format!("--log-file={}", log.display())].map(String::from);
+        let wrapper =
+            ["valgrind", &format!("--tool={tool}"), &format!("--log-file={}", log.display())].map(String::from);
         let mut wrapper = wrapper.to_vec();
         if tool == "callgrind" {
             wrapper.push(format!("--callgrind-out-file={}", log.with_extension(format!("{quotes}.out")).display()));

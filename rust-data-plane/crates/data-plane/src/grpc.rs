@@ -1,19 +1,22 @@
 use std::pin::Pin;
 use std::time::Instant;
 
+use bytes::{Bytes, BytesMut};
 use contracts::hybrid::pricing::v1::pricing_service_server::{PricingService, PricingServiceServer};
 use contracts::hybrid::pricing::v1::{
     QuoteError as WireError, QuoteRequest, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse,
     quote_stream_response,
 };
 use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
 use lifecycle::Draining;
 use pricing::QuoteError;
+use prost::Message;
 use telemetry::{Meter, TraceContext};
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::http2;
 use crate::metrics::Calls;
 use crate::quotes::{Operation, Quotes};
 
@@ -24,6 +27,9 @@ pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 
 const QUOTE: &str = "hybrid.pricing.v1.PricingService/Quote";
 const QUOTE_STREAM: &str = "hybrid.pricing.v1.PricingService/QuoteStream";
+const UNARY: Operation = Operation { name: QUOTE, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE)] };
+const STREAMED: Operation =
+    Operation { name: QUOTE_STREAM, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE_STREAM)] };
 
 /// `hybrid.pricing.v1.PricingService`.
 #[derive(Clone)]
@@ -42,16 +48,29 @@ impl Pricing {
     pub(crate) fn server(self) -> PricingServiceServer<Self> {
         PricingServiceServer::new(self).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE)
     }
+
+    /// Whether a quote is priced as soon as it is asked for.
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.quotes.is_immediate()
+    }
+
+    /// Answers `Quote` without tonic, in a frame; none when `message` is no request.
+    pub(crate) fn quote_at_once(&self, headers: &HeaderMap, message: Bytes) -> Option<Result<BytesMut, Status>> {
+        let start = Instant::now();
+        let request = QuoteRequest::decode(message).ok()?;
+        let mut frame = http2::frame();
+        let result = self.quotes.encode(request, parent(headers), UNARY, &mut frame);
+        self.unary.record(&result, start.elapsed());
+        Some(result.map(|()| frame).map_err(|error| status(&error)))
+    }
 }
 
 #[tonic::async_trait]
 impl PricingService for Pricing {
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
-        const OPERATION: Operation =
-            Operation { name: QUOTE, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE)] };
         let start = Instant::now();
-        let parent = parent(request.metadata());
-        let result = self.quotes.answer(request.into_inner(), parent, OPERATION).await;
+        let parent = parent(request.metadata().as_ref());
+        let result = self.quotes.answer(request.into_inner(), parent, UNARY).await;
         self.unary.record(&result, start.elapsed());
         result.map(Response::new).map_err(|error| status(&error))
     }
@@ -62,16 +81,14 @@ impl PricingService for Pricing {
         &self,
         request: Request<tonic::Streaming<QuoteStreamRequest>>,
     ) -> Result<Response<Self::QuoteStreamStream>, Status> {
-        const OPERATION: Operation =
-            Operation { name: QUOTE_STREAM, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE_STREAM)] };
-        let parent = parent(request.metadata());
+        let parent = parent(request.metadata().as_ref());
         let (pricing, draining) = (self.clone(), self.draining.clone());
         let answers = request.into_inner().take_until(draining.begun()).then(move |message| {
             let pricing = pricing.clone();
             async move {
                 let QuoteStreamRequest { correlation_id, quote } = message?;
                 let start = Instant::now();
-                let result = pricing.quotes.answer(quote.unwrap_or_default(), parent, OPERATION).await;
+                let result = pricing.quotes.answer(quote.unwrap_or_default(), parent, STREAMED).await;
                 pricing.streamed.record(&result, start.elapsed());
                 let result = match result {
                     Ok(quote) => quote_stream_response::Result::Quote(quote),
@@ -84,8 +101,8 @@ impl PricingService for Pricing {
     }
 }
 
-fn parent(metadata: &MetadataMap) -> Option<TraceContext> {
-    TraceContext::parse(metadata.get("traceparent")?.as_bytes()).ok()
+fn parent(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get("traceparent")?.as_bytes()).ok()
 }
 
 fn status(error: &QuoteError) -> Status {

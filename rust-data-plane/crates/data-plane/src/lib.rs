@@ -6,6 +6,7 @@ mod config;
 mod events;
 mod grpc;
 mod http;
+mod http2;
 mod json;
 mod metrics;
 mod problem;

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::BytesMut;
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteRequest, QuoteResponse};
 use pricing::{Instant, QuoteError, Request};
+use prost::Message;
 use prost_types::Timestamp;
 use rand::RngExt;
 use snapshot_client::Snapshots;
@@ -34,6 +36,11 @@ impl Quotes {
         Self(Arc::new(Shared { snapshots, events, tracer, delay }))
     }
 
+    /// Whether nothing delays a quote.
+    pub(crate) fn is_immediate(&self) -> bool {
+        self.0.delay.is_none()
+    }
+
     /// Prices one basket, and reports it.
     pub(crate) async fn answer(
         &self,
@@ -45,10 +52,35 @@ impl Quotes {
         if let Some(delay) = self.0.delay {
             tokio::time::sleep(delay).await;
         }
+        self.price_and_report(start, request, parent, operation, &mut BytesMut::new())
+    }
+
+    /// Prices one basket without delay, reports it, and appends the encoded `QuoteResponse` to `out`.
+    pub(crate) fn encode(
+        &self,
+        request: QuoteRequest,
+        parent: Option<TraceContext>,
+        operation: Operation,
+        out: &mut BytesMut,
+    ) -> Result<(), QuoteError> {
+        self.price_and_report(SystemTime::now(), request, parent, operation, out).map(drop)
+    }
+
+    fn price_and_report(
+        &self,
+        start: SystemTime,
+        request: QuoteRequest,
+        parent: Option<TraceContext>,
+        operation: Operation,
+        out: &mut BytesMut,
+    ) -> Result<QuoteResponse, QuoteError> {
         let context = self.0.tracer.start(parent.as_ref());
         let result = self.price(request);
         if let Ok(quote) = &result {
-            self.report(quote, &context);
+            let from = out.len();
+            // A buffer that grows never lacks room.
+            let _ = quote.encode(out);
+            self.report(quote, &out[from..], &context);
         }
         self.0.tracer.finish(context, || Span {
             context,
@@ -112,14 +144,14 @@ impl Quotes {
     }
 
     /// The event names the span that sent it, or the quote's own context when that is not recorded.
-    fn report(&self, quote: &QuoteResponse, context: &TraceContext) {
+    fn report(&self, quote: &QuoteResponse, encoded: &[u8], context: &TraceContext) {
         if !context.sampled {
-            self.0.events.publish(quote, context);
+            self.0.events.publish(quote, encoded, context);
             return;
         }
         let start = SystemTime::now();
         let sending = self.0.tracer.start(Some(context));
-        self.0.events.publish(quote, &sending);
+        self.0.events.publish(quote, encoded, &sending);
         self.0.tracer.finish(sending, || Span {
             context: sending,
             parent: Some(context.span_id),

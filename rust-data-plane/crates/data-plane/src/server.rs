@@ -9,17 +9,13 @@ use lifecycle::{Draining, GrpcHealth, Readiness};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 
 use crate::grpc::Pricing;
+use crate::http2;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// Room for many small requests before a sender must wait for its window.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-const STREAMS: u32 = 1_024;
 /// What is in flight when the drain begins may take this long.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -62,33 +58,29 @@ impl Worker {
     }
 
     async fn serve(self) -> io::Result<()> {
-        let incoming = TcpIncoming::from(TcpListener::from_std(self.grpc)?).with_nodelay(Some(true));
+        let grpc = TcpListener::from_std(self.grpc)?;
         let http = TcpListener::from_std(self.http)?.tap_io(|stream| {
             // A stream that cannot be set up fails at its first use.
             let _ = stream.set_nodelay(true);
         });
         let (grpc_done, after_grpc) = oneshot::channel::<()>();
-        let (grpc_draining, deadline) = (self.draining.clone(), self.draining);
+        let deadline = self.draining.clone();
 
+        let routes = Routes::new(self.pricing.clone().server())
+            .add_service(GrpcHealth::server(self.readiness, &["hybrid.pricing.v1.PricingService"]))
+            .prepare();
+        let server = http2::Server { pricing: self.pricing, routes, draining: self.draining };
         let grpc = async move {
-            let result = Server::builder()
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_concurrent_streams(STREAMS)
-                .add_service(self.pricing.server())
-                .add_service(GrpcHealth::server(self.readiness, &["hybrid.pricing.v1.PricingService"]))
-                .serve_with_incoming_shutdown(incoming, grpc_draining.begun())
-                .await;
+            server.serve(grpc).await;
             drop(grpc_done);
-            result.map_err(io::Error::other)
         };
         // Goes last, so that /readyz tells of the drain.
         let http = axum::serve(http, self.routes).with_graceful_shutdown(async {
             let _ = after_grpc.await;
         });
         let served = async {
-            let (grpc, http) = tokio::join!(grpc, http.into_future());
-            grpc.and(http)
+            let ((), http) = tokio::join!(grpc, http.into_future());
+            http
         };
         let forced = async {
             deadline.begun().await;

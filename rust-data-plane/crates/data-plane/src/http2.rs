@@ -1,0 +1,362 @@
+//! HTTP/2 for gRPC. Quote, asked for in the plainest way, is answered right here; all else goes to tonic.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body::{Body as _, Frame};
+use lifecycle::Draining;
+use std::future::poll_fn;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service as _;
+
+use crate::grpc::{MAX_MESSAGE, Pricing};
+
+/// Room for many small requests before a sender must wait for its window.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+const STREAMS: u32 = 1_024;
+/// All headers of a request may be this large.
+const MAX_HEADERS: u32 = 16 << 10;
+/// After the system had no room for one more connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+const QUOTE_PATH: &str = "/hybrid.pricing.v1.PricingService/Quote";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// Before each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// What a worker serves on its port for gRPC.
+#[derive(Clone)]
+pub(crate) struct Server {
+    /// Answers quotes at once.
+    pub(crate) pricing: Pricing,
+    /// Answers everything.
+    pub(crate) routes: Routes,
+    pub(crate) draining: Draining,
+}
+
+impl Server {
+    /// Serves until the drain has begun and the last request is answered.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        let mut connections = JoinSet::new();
+        let mut draining = pin!(self.draining.clone().begun());
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(connections.spawn(self.clone().connection(stream))),
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection can be accepted");
+                        tokio::time::sleep(ACCEPT_AGAIN).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                () = &mut draining => break,
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(self, stream: TcpStream) {
+        // A stream that cannot be set up fails at its first use.
+        let _ = stream.set_nodelay(true);
+        let mut builder = h2::server::Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(MAX_HEADERS);
+        let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
+        let mut draining = pin!(self.draining.clone().begun());
+        let mut told = false;
+        let mut requests = Vec::new();
+        loop {
+            // All that has come is taken before the first is answered: the answers then leave together.
+            let open = poll_fn(|cx| {
+                if !told && draining.as_mut().poll(cx).is_ready() {
+                    told = true;
+                    connection.graceful_shutdown();
+                }
+                loop {
+                    match connection.poll_accept(cx) {
+                        Poll::Ready(Some(Ok(request))) => requests.push(request),
+                        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(false),
+                        Poll::Pending if requests.is_empty() => return Poll::Pending,
+                        Poll::Pending => return Poll::Ready(true),
+                    }
+                }
+            })
+            .await;
+            for (request, respond) in requests.drain(..) {
+                self.answer(request, respond);
+            }
+            if !open {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let mut request = request.map(Incoming::new);
+        if is_plain(&request) && self.pricing.is_immediate() {
+            match request.body_mut().whole() {
+                Ok(true) => {
+                    if let Some(message) = message(&request.body().received)
+                        && let Some(result) = self.pricing.quote_at_once(request.headers(), message)
+                    {
+                        // What fails here is the caller's connection; nobody is left to tell.
+                        let _ = send(respond, result);
+                        return;
+                    }
+                }
+                Ok(false) => {}
+                // The caller has given it up.
+                Err(_) => return,
+            }
+        }
+        tokio::spawn(pass(self.routes.clone(), request, respond));
+    }
+}
+
+/// Whether only the connection that was to be accepted is at fault.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Whether it is a Quote, and nothing of it needs more than the prices.
+fn is_plain<B>(request: &Request<B>) -> bool {
+    request.uri().path() == QUOTE_PATH
+        && request.method() == Method::POST
+        && request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(GRPC.as_bytes()))
+        && !request.headers().contains_key("grpc-encoding")
+}
+
+/// The one message of a unary call; none where it is not plain.
+fn message(body: &Bytes) -> Option<Bytes> {
+    let (prefix, rest) = body.split_first_chunk::<PREFIX>()?;
+    let [0, length @ ..] = *prefix else { return None };
+    let whole = u32::from_be_bytes(length) as usize == rest.len() && rest.len() <= MAX_MESSAGE;
+    whole.then(|| body.slice(PREFIX..))
+}
+
+/// A buffer for one message, with room before it for its prefix.
+pub(crate) fn frame() -> BytesMut {
+    let mut frame = BytesMut::with_capacity(256);
+    frame.resize(PREFIX, 0);
+    frame
+}
+
+/// Answers a unary call: with a message that lies in a `frame`, or with an error.
+fn send(mut respond: SendResponse<Bytes>, result: Result<BytesMut, Status>) -> Result<(), h2::Error> {
+    let mut frame = match result {
+        Ok(frame) => frame,
+        Err(status) => return respond.send_response(status.into_http(), true).map(drop),
+    };
+    let length = (frame.len() - PREFIX) as u32;
+    frame[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+    let mut response = Response::new(());
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+    let mut stream = respond.send_response(response, false)?;
+    stream.send_data(frame.freeze(), false)?;
+    stream.send_trailers(trailers)
+}
+
+/// A request's body.
+struct Incoming {
+    /// What was taken from the stream already.
+    received: Bytes,
+    stream: RecvStream,
+}
+
+impl Incoming {
+    fn new(stream: RecvStream) -> Self {
+        Self { received: Bytes::new(), stream }
+    }
+
+    /// Takes what has come, where that is a frame or two. Says whether it is the whole body.
+    fn whole(&mut self) -> Result<bool, h2::Error> {
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            if self.stream.is_end_stream() {
+                return Ok(true);
+            }
+            match self.poll_data(&mut context)? {
+                Poll::Ready(Some(data)) if self.received.is_empty() => self.received = data,
+                Poll::Ready(Some(data)) => self.received = [&self.received[..], &data].concat().into(),
+                Poll::Ready(None) => return Ok(true),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(self.stream.is_end_stream())
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Bytes>>, h2::Error> {
+        Ok(match self.stream.poll_data(cx) {
+            Poll::Ready(Some(data)) => {
+                let data = data?;
+                self.stream.flow_control().release_capacity(data.len())?;
+                Poll::Ready(Some(data))
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+    }
+}
+
+impl http_body::Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.received.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.received)))));
+        }
+        match self.poll_data(cx) {
+            Ok(Poll::Ready(Some(data))) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Ok(Poll::Ready(None)) => {
+                self.stream.poll_trailers(cx).map(|trailers| trailers.transpose().map(|t| t.map(Frame::trailers)))
+            }
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.received.is_empty() && self.stream.is_end_stream()
+    }
+}
+
+/// Lets tonic answer.
+async fn pass(mut routes: Routes, request: Request<Incoming>, mut respond: SendResponse<Bytes>) {
+    let deadline = deadline(request.headers());
+    let call = routes.call(request.map(Body::new));
+    let response = tokio::select! {
+        biased;
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+        Ok(response) = call => response,
+        () = past(deadline) => Status::deadline_exceeded("the deadline has passed").into_http(),
+    };
+    // What fails here is the caller's connection, or the caller has given up.
+    let _ = send_all(respond, response).await;
+}
+
+async fn send_all(mut respond: SendResponse<Bytes>, response: Response<Body>) -> Result<(), h2::Error> {
+    let (head, body) = response.into_parts();
+    let ends = body.is_end_stream();
+    let mut stream = respond.send_response(Response::from_parts(head, ()), ends)?;
+    let mut body = pin!(body);
+    while !ends {
+        let frame = poll_fn(|cx| match stream.poll_reset(cx)? {
+            Poll::Ready(reason) => Poll::Ready(Err(reason.into())),
+            Poll::Pending => body.as_mut().poll_frame(cx).map(Ok::<_, h2::Error>),
+        })
+        .await?;
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => send_data(&mut stream, data).await?,
+            Some(Ok(Err(frame))) => return stream.send_trailers(frame.into_trailers().unwrap_or_default()),
+            Some(Err(_)) => {
+                stream.send_reset(h2::Reason::INTERNAL_ERROR);
+                break;
+            }
+            None => return stream.send_data(Bytes::new(), true),
+        }
+    }
+    Ok(())
+}
+
+/// Waits for the caller's window.
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+    while data.has_remaining() {
+        stream.reserve_capacity(data.len());
+        match poll_fn(|cx| stream.poll_capacity(cx)).await.transpose()? {
+            Some(room) => stream.send_data(data.split_to(room.min(data.len())), false)?,
+            None => return Err(h2::Reason::CANCEL.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn past(deadline: Option<Duration>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long the caller waits, by its header `grpc-timeout`: up to 8 digits and a unit.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = number.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read_as_grpc_has_them() {
+        let deadline = |text: &'static str| {
+            deadline(&HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]))
+        };
+        for (text, expected) in [
+            ("2H", Some(Duration::from_secs(7_200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("20m", Some(Duration::from_millis(20))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("0n", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("1", None),
+            ("+1S", None),
+            ("1x", None),
+            ("123456789S", None),
+        ] {
+            assert_eq!(deadline(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_whole_uncompressed_message_is_plain() {
+        for (body, expected) in [
+            (&b"\0\0\0\0\x02ab"[..], Some(&b"ab"[..])),
+            (b"\0\0\0\0\0", Some(b"")),
+            (b"\x01\0\0\0\x02ab", None),
+            (b"\0\0\0\0\x02a", None),
+            (b"\0\0\0\0\x02abc", None),
+            (b"\0\0\0\0", None),
+            (b"", None),
+        ] {
+            assert_eq!(message(&Bytes::from_static(body)).as_deref(), expected, "{body:?}");
+        }
+    }
+}
