@@ -40,7 +40,7 @@ internal static class PostgresSetup
             .. Versions(@"C:\Program Files\PostgreSQL", "bin"),
         ];
         return places.OfType<string>().Select(p => new PostgresBinaries(p, "this machine"))
-            .FirstOrDefault(p => File.Exists(p.Program("initdb")) && File.Exists(p.Program("postgres")));
+            .FirstOrDefault(p => Subprocess.IsThere(p.Program("initdb")) && Subprocess.IsThere(p.Program("postgres")));
     }
 
     private static IEnumerable<string> Versions(string root, string below, string pattern = "*") =>

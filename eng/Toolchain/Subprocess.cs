@@ -95,6 +95,9 @@ public static class Subprocess
         string[] endings = OperatingSystem.IsWindows() ? [".exe", ".cmd", ""] : [""];
         return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
             .SelectMany(folder => endings.Select(ending => Path.Combine(folder, program + ending)))
-            .FirstOrDefault(File.Exists);
+            .FirstOrDefault(IsThere);
     }
+
+    /// <summary>Whether a file is there, and not only a link to one that is gone.</summary>
+    public static bool IsThere(string path) => File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is not { Exists: false };
 }

@@ -1,19 +1,20 @@
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use contracts::hybrid::pricing::v1::QuoteResponse;
 use contracts::hybrid::usage::v1::QuotePriced;
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::{Header, OwnedHeaders};
 use kafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use kafka::{ClientConfig, ClientContext};
 use prost::Message;
-use prost::encoding::encode_varint;
 use telemetry::{Meter, TraceContext};
+
+use crate::quotes::Answered;
+use crate::time::Rfc3339;
+use crate::wire::put_varint;
 
 /// The topic of priced quotes.
 pub(crate) const TOPIC: &str = "hybrid.quotes.v1";
@@ -78,7 +79,7 @@ impl ProducerContext for Deliveries {
 
 thread_local! {
     /// An event is encoded here, and then copied by librdkafka.
-    static BUFFERS: RefCell<(Vec<u8>, String)> = const { RefCell::new((Vec::new(), String::new())) };
+    static PAYLOAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Events {
@@ -111,22 +112,19 @@ impl Events {
         })
     }
 
-    /// Hands the event of `quote` to the producer. Where its queue is full the event is shed, counted and told.
-    pub(crate) fn publish(&self, quote: &QuoteResponse, encoded: &[u8], context: &TraceContext) {
-        let result = BUFFERS.with_borrow_mut(|(payload, time)| {
+    /// Hands the event of a quote, `encoded`, to the producer. Where its queue is full the event is shed, counted and told.
+    pub(crate) fn publish(&self, quote: &Answered, encoded: &[u8], context: &TraceContext) {
+        let result = PAYLOAD.with_borrow_mut(|payload| {
             payload.clear();
             payload.extend_from_slice(&self.prefix);
             payload.push(QUOTE_TAG);
-            encode_varint(encoded.len() as u64, payload);
+            put_varint(encoded.len() as u64, payload);
             payload.extend_from_slice(encoded);
-            time.clear();
-            if let Some(at) = &quote.priced_at {
-                let _ = write!(time, "{at}");
-            }
+            let (id, time) = (quote.id.as_str().as_bytes(), Rfc3339::new(quote.at));
             let traceparent = context.traceparent();
             let headers = [
                 ("ce_specversion", "1.0".as_bytes()),
-                ("ce_id", quote.quote_id.as_bytes()),
+                ("ce_id", id),
                 ("ce_source", self.source.as_bytes()),
                 ("ce_type", TYPE.as_bytes()),
                 ("ce_time", time.as_bytes()),
@@ -137,7 +135,7 @@ impl Events {
             .fold(OwnedHeaders::new_with_capacity(7), |headers, (key, value)| {
                 headers.insert(Header { key, value: Some(value) })
             });
-            let record = BaseRecord::to(TOPIC).key(quote.quote_id.as_bytes()).payload(payload).headers(headers);
+            let record = BaseRecord::to(TOPIC).key(id).payload(payload).headers(headers);
             self.producer.load().send(record)
         });
         match result {

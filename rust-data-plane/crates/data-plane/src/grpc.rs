@@ -1,24 +1,22 @@
 use std::pin::Pin;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use contracts::hybrid::pricing::v1::pricing_service_server::{PricingService, PricingServiceServer};
 use contracts::hybrid::pricing::v1::{
     QuoteError as WireError, QuoteRequest, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse,
     quote_stream_response,
 };
 use futures_util::{Stream, StreamExt};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use lifecycle::Draining;
 use pricing::QuoteError;
-use prost::Message;
 use telemetry::{Meter, TraceContext};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::http2;
 use crate::metrics::Calls;
 use crate::quotes::{Operation, Quotes};
+use crate::wire::Basket;
 
 /// Domain of the errors' `ErrorInfo`.
 const DOMAIN: &str = "hybrid.pricing";
@@ -54,14 +52,18 @@ impl Pricing {
         self.quotes.is_immediate()
     }
 
-    /// Answers `Quote` without tonic, in a frame; none when `message` is no request.
-    pub(crate) fn quote_at_once(&self, headers: &HeaderMap, message: Bytes) -> Option<Result<BytesMut, Status>> {
+    /// Answers `Quote` without tonic, and appends the encoded answer to `out`; none when `message` is no plain request.
+    pub(crate) fn quote_at_once(
+        &self,
+        headers: &HeaderMap,
+        message: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<Result<(), Status>> {
         let start = Instant::now();
-        let request = QuoteRequest::decode(message).ok()?;
-        let mut frame = http2::frame();
-        let result = self.quotes.encode(request, parent(headers), UNARY, &mut frame);
+        let basket = Basket::read(message)?;
+        let result = self.quotes.answer_at_once(&basket, parent(headers), UNARY, out);
         self.unary.record(&result, start.elapsed());
-        Some(result.map(|()| frame).map_err(|error| status(&error)))
+        Some(result.map_err(|error| status(&error)))
     }
 }
 
@@ -102,7 +104,8 @@ impl PricingService for Pricing {
 }
 
 fn parent(headers: &HeaderMap) -> Option<TraceContext> {
-    TraceContext::parse(headers.get("traceparent")?.as_bytes()).ok()
+    const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    TraceContext::parse(headers.get(TRACEPARENT)?.as_bytes()).ok()
 }
 
 fn status(error: &QuoteError) -> Status {

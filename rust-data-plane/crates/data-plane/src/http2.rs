@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::header::CONTENT_TYPE;
@@ -33,6 +33,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 const QUOTE_PATH: &str = "/hybrid.pricing.v1.PricingService/Quote";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
@@ -82,7 +83,7 @@ impl Server {
         let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
         let mut draining = pin!(self.draining.clone().begun());
         let mut told = false;
-        let mut requests = Vec::new();
+        let (mut requests, mut buffers) = (Vec::new(), Buffers::default());
         loop {
             // All that has come is taken before the first is answered: the answers then leave together.
             let open = poll_fn(|cx| {
@@ -101,7 +102,7 @@ impl Server {
             })
             .await;
             for (request, respond) in requests.drain(..) {
-                self.answer(request, respond);
+                self.answer(request, respond, &mut buffers);
             }
             if !open {
                 return;
@@ -109,16 +110,21 @@ impl Server {
         }
     }
 
-    fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, buffers: &mut Buffers) {
         let mut request = request.map(Incoming::new);
         if is_plain(&request) && self.pricing.is_immediate() {
             match request.body_mut().whole() {
                 Ok(true) => {
+                    buffers.message.clear();
                     if let Some(message) = message(&request.body().received)
-                        && let Some(result) = self.pricing.quote_at_once(request.headers(), message)
+                        && let Some(result) =
+                            self.pricing.quote_at_once(request.headers(), message, &mut buffers.message)
                     {
                         // What fails here is the caller's connection; nobody is left to tell.
-                        let _ = send(respond, result);
+                        let _ = match result {
+                            Ok(()) => send(respond, buffers.frame()),
+                            Err(status) => respond.send_response(status.into_http(), true).map(drop),
+                        };
                         return;
                     }
                 }
@@ -128,6 +134,30 @@ impl Server {
             }
         }
         tokio::spawn(pass(self.routes.clone(), request, respond));
+    }
+}
+
+/// What the answers of one connection are made in.
+#[derive(Default)]
+struct Buffers {
+    message: Vec<u8>,
+    /// Frames are cut from it; it is allocated anew when it is used up.
+    frames: BytesMut,
+}
+
+impl Buffers {
+    const FRAMES: usize = 16 << 10;
+
+    /// The message, after its prefix.
+    fn frame(&mut self) -> Bytes {
+        let size = PREFIX + self.message.len();
+        if self.frames.capacity() < size {
+            self.frames.reserve(size.max(Self::FRAMES));
+        }
+        self.frames.put_u8(0);
+        self.frames.put_u32(self.message.len() as u32);
+        self.frames.extend_from_slice(&self.message);
+        self.frames.split().freeze()
     }
 }
 
@@ -142,38 +172,25 @@ fn is_plain<B>(request: &Request<B>) -> bool {
     request.uri().path() == QUOTE_PATH
         && request.method() == Method::POST
         && request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(GRPC.as_bytes()))
-        && !request.headers().contains_key("grpc-encoding")
+        && !request.headers().contains_key(GRPC_ENCODING)
 }
 
 /// The one message of a unary call; none where it is not plain.
-fn message(body: &Bytes) -> Option<Bytes> {
+fn message(body: &[u8]) -> Option<&[u8]> {
     let (prefix, rest) = body.split_first_chunk::<PREFIX>()?;
     let [0, length @ ..] = *prefix else { return None };
     let whole = u32::from_be_bytes(length) as usize == rest.len() && rest.len() <= MAX_MESSAGE;
-    whole.then(|| body.slice(PREFIX..))
+    whole.then_some(rest)
 }
 
-/// A buffer for one message, with room before it for its prefix.
-pub(crate) fn frame() -> BytesMut {
-    let mut frame = BytesMut::with_capacity(256);
-    frame.resize(PREFIX, 0);
-    frame
-}
-
-/// Answers a unary call: with a message that lies in a `frame`, or with an error.
-fn send(mut respond: SendResponse<Bytes>, result: Result<BytesMut, Status>) -> Result<(), h2::Error> {
-    let mut frame = match result {
-        Ok(frame) => frame,
-        Err(status) => return respond.send_response(status.into_http(), true).map(drop),
-    };
-    let length = (frame.len() - PREFIX) as u32;
-    frame[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+/// Answers a unary call with a frame that has a message in it.
+fn send(mut respond: SendResponse<Bytes>, frame: Bytes) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
     let mut stream = respond.send_response(response, false)?;
-    stream.send_data(frame.freeze(), false)?;
+    stream.send_data(frame, false)?;
     stream.send_trailers(trailers)
 }
 
@@ -260,8 +277,11 @@ async fn send_all(mut respond: SendResponse<Bytes>, response: Response<Body>) ->
     let (head, body) = response.into_parts();
     let ends = body.is_end_stream();
     let mut stream = respond.send_response(Response::from_parts(head, ()), ends)?;
+    if ends {
+        return Ok(());
+    }
     let mut body = pin!(body);
-    while !ends {
+    loop {
         let frame = poll_fn(|cx| match stream.poll_reset(cx)? {
             Poll::Ready(reason) => Poll::Ready(Err(reason.into())),
             Poll::Pending => body.as_mut().poll_frame(cx).map(Ok::<_, h2::Error>),
@@ -272,12 +292,11 @@ async fn send_all(mut respond: SendResponse<Bytes>, response: Response<Body>) ->
             Some(Ok(Err(frame))) => return stream.send_trailers(frame.into_trailers().unwrap_or_default()),
             Some(Err(_)) => {
                 stream.send_reset(h2::Reason::INTERNAL_ERROR);
-                break;
+                return Ok(());
             }
             None => return stream.send_data(Bytes::new(), true),
         }
     }
-    Ok(())
 }
 
 /// Waits for the caller's window.
@@ -356,7 +375,7 @@ mod tests {
             (b"\0\0\0\0", None),
             (b"", None),
         ] {
-            assert_eq!(message(&Bytes::from_static(body)).as_deref(), expected, "{body:?}");
+            assert_eq!(message(body), expected, "{body:?}");
         }
     }
 }

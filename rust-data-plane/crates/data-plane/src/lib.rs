@@ -13,6 +13,8 @@ mod problem;
 mod process;
 mod quotes;
 mod server;
+mod time;
+mod wire;
 
 pub use config::{Config, PROGRAM};
 pub use process::Process;

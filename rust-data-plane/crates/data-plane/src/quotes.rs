@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
-use contracts::hybrid::pricing::v1::{PricedLine, QuoteRequest, QuoteResponse};
+use contracts::hybrid::pricing::v1::{QuoteRequest, QuoteResponse};
 use pricing::{Instant, QuoteError, Request};
 use prost::Message;
-use prost_types::Timestamp;
 use rand::RngExt;
 use snapshot_client::Snapshots;
 use telemetry::{Attribute, Kind, Span, Status, TraceContext, Tracer};
+use uuid::fmt::Hyphenated;
 
 use crate::events::{Events, TOPIC};
+use crate::wire::{self, Basket};
 
 /// Answers quotes, whatever they come in by.
 #[derive(Clone)]
@@ -52,35 +52,36 @@ impl Quotes {
         if let Some(delay) = self.0.delay {
             tokio::time::sleep(delay).await;
         }
-        self.price_and_report(start, request, parent, operation, &mut BytesMut::new())
+        let mut encoded = Vec::new();
+        self.price_and_report(start, &Basket::from(&request), parent, operation, &mut encoded)?;
+        // What was just written can be read.
+        Ok(QuoteResponse::decode(&*encoded).unwrap_or_default())
     }
 
     /// Prices one basket without delay, reports it, and appends the encoded `QuoteResponse` to `out`.
-    pub(crate) fn encode(
+    pub(crate) fn answer_at_once(
         &self,
-        request: QuoteRequest,
+        basket: &Basket<'_>,
         parent: Option<TraceContext>,
         operation: Operation,
-        out: &mut BytesMut,
+        out: &mut Vec<u8>,
     ) -> Result<(), QuoteError> {
-        self.price_and_report(SystemTime::now(), request, parent, operation, out).map(drop)
+        self.price_and_report(SystemTime::now(), basket, parent, operation, out)
     }
 
     fn price_and_report(
         &self,
         start: SystemTime,
-        request: QuoteRequest,
+        basket: &Basket<'_>,
         parent: Option<TraceContext>,
         operation: Operation,
-        out: &mut BytesMut,
-    ) -> Result<QuoteResponse, QuoteError> {
+        out: &mut Vec<u8>,
+    ) -> Result<(), QuoteError> {
         let context = self.0.tracer.start(parent.as_ref());
-        let result = self.price(request);
-        if let Ok(quote) = &result {
-            let from = out.len();
-            // A buffer that grows never lacks room.
-            let _ = quote.encode(out);
-            self.report(quote, &out[from..], &context);
+        let from = out.len();
+        let result = self.price(basket, out);
+        if let Ok(answered) = &result {
+            self.report(answered, &out[from..], &context);
         }
         self.0.tracer.finish(context, || Span {
             context,
@@ -96,55 +97,31 @@ impl Quotes {
                 _ => Status::Unset,
             },
         });
-        result
+        result.map(drop)
     }
 
-    fn price(&self, request: QuoteRequest) -> Result<QuoteResponse, QuoteError> {
+    fn price(&self, basket: &Basket<'_>, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
         let snapshot = self.0.snapshots.load();
         let snapshot = snapshot.as_deref().ok_or(QuoteError::SnapshotMissing)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let priced_at =
-            Timestamp { seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX), nanos: now.subsec_nanos() as i32 };
-        let basket = Request {
-            currency_code: &request.currency_code,
-            jurisdiction: &request.jurisdiction,
-            lines: request.lines.iter().map(|line| (line.sku.as_str(), line.quantity)),
-            coupons: &request.coupons,
+        let at = Instant {
+            seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+            nanos: now.subsec_nanos().cast_signed(),
         };
-        let now_instant = Instant { seconds: priced_at.seconds, nanos: priced_at.nanos };
-        let quote = pricing::quote(snapshot, basket, now_instant)?;
-        let lines = request
-            .lines
-            .into_iter()
-            .zip(&quote.lines)
-            .map(|(asked, line)| PricedLine {
-                sku: asked.sku,
-                quantity: asked.quantity,
-                unit_price_minor: line.unit_price_minor,
-                discount_minor: line.discount_minor,
-                net_minor: line.net_minor,
-                tax_minor: line.tax_minor,
-                gross_minor: line.gross_minor,
-                tax_rate_ppm: line.tax_rate_ppm,
-                promotion_id: line.promotion_id.map_or_else(String::new, str::to_owned),
-            })
-            .collect();
-        Ok(QuoteResponse {
-            quote_id: quote_id(now),
-            snapshot_version: quote.snapshot_version,
-            priced_at: Some(priced_at),
-            currency_code: request.currency_code,
-            jurisdiction: request.jurisdiction,
-            lines,
-            discount_minor: quote.totals.discount_minor,
-            net_minor: quote.totals.net_minor,
-            tax_minor: quote.totals.tax_minor,
-            gross_minor: quote.totals.gross_minor,
-        })
+        let request = Request {
+            currency_code: basket.currency_code,
+            jurisdiction: basket.jurisdiction,
+            lines: basket.lines.iter().copied(),
+            coupons: &basket.coupons,
+        };
+        let quote = pricing::quote(snapshot, request, at)?;
+        let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
+        wire::write_response(answered.id.as_str(), at, basket, &quote, out);
+        Ok(answered)
     }
 
     /// The event names the span that sent it, or the quote's own context when that is not recorded.
-    fn report(&self, quote: &QuoteResponse, encoded: &[u8], context: &TraceContext) {
+    fn report(&self, quote: &Answered, encoded: &[u8], context: &TraceContext) {
         if !context.sampled {
             self.0.events.publish(quote, encoded, context);
             return;
@@ -163,7 +140,7 @@ impl Quotes {
                 ("messaging.system", "kafka".into()),
                 ("messaging.operation.name", "publish".into()),
                 ("messaging.destination.name", TOPIC.into()),
-                ("messaging.kafka.message.key", quote.quote_id.clone().into()),
+                ("messaging.kafka.message.key", quote.id.as_str().to_owned().into()),
             ],
             links: Vec::new(),
             status: Status::Unset,
@@ -171,18 +148,38 @@ impl Quotes {
     }
 }
 
-/// A UUIDv7. Its random part comes from the thread's own generator, which asks the system only now and then.
-fn quote_id(now: Duration) -> String {
-    let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    uuid::Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid().to_string()
+/// What is known of a quote once it is encoded.
+pub(crate) struct Answered {
+    pub(crate) id: QuoteId,
+    pub(crate) at: Instant,
+    snapshot_version: i64,
 }
 
-fn attributes(operation: Operation, result: &Result<QuoteResponse, QuoteError>) -> Vec<Attribute> {
+/// A UUIDv7, as text.
+pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
+
+impl QuoteId {
+    /// Its random part comes from the thread's own generator, which asks the system only now and then.
+    fn new(now: Duration) -> Self {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid();
+        let mut text = [0; Hyphenated::LENGTH];
+        id.hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Hexadecimal digits and hyphens.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+fn attributes(operation: Operation, result: &Result<Answered, QuoteError>) -> Vec<Attribute> {
     let mut attributes: Vec<Attribute> = operation.attributes.iter().map(|&(key, value)| (key, value.into())).collect();
     match result {
         Ok(quote) => {
             attributes.push(("rpc.response.status_code", "OK".into()));
-            attributes.push(("hybrid.quote.id", quote.quote_id.clone().into()));
+            attributes.push(("hybrid.quote.id", quote.id.as_str().to_owned().into()));
             attributes.push(("hybrid.snapshot.version", quote.snapshot_version.into()));
         }
         Err(error) => {
