@@ -1,0 +1,267 @@
+//! The wire format of a quote, read without copies and written without the structs between.
+
+use contracts::hybrid::pricing::v1::QuoteRequest;
+use pricing::{Instant, PricedLine, Quote};
+
+const VARINT: u8 = 0;
+const LENGTH_DELIMITED: u8 = 2;
+
+/// What is asked for; lies in the request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Basket<'r> {
+    pub(crate) currency_code: &'r str,
+    pub(crate) jurisdiction: &'r str,
+    /// Sku and quantity.
+    pub(crate) lines: Vec<(&'r str, i64)>,
+    pub(crate) coupons: Vec<&'r str>,
+}
+
+impl<'r> From<&'r QuoteRequest> for Basket<'r> {
+    fn from(request: &'r QuoteRequest) -> Self {
+        Self {
+            currency_code: &request.currency_code,
+            jurisdiction: &request.jurisdiction,
+            lines: request.lines.iter().map(|line| (line.sku.as_str(), line.quantity)).collect(),
+            coupons: request.coupons.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+impl<'r> Basket<'r> {
+    /// Reads an encoded `QuoteRequest`. None where it is at fault or has fields that are not known: those are for prost.
+    pub(crate) fn read(message: &'r [u8]) -> Option<Self> {
+        let (mut basket, mut rest) = (Self::default(), message);
+        while !rest.is_empty() {
+            match key(&mut rest)? {
+                (1, LENGTH_DELIMITED) => basket.currency_code = text(&mut rest)?,
+                (2, LENGTH_DELIMITED) => basket.jurisdiction = text(&mut rest)?,
+                (3, LENGTH_DELIMITED) => basket.lines.push(line(bytes(&mut rest)?)?),
+                (4, LENGTH_DELIMITED) => basket.coupons.push(text(&mut rest)?),
+                _ => return None,
+            }
+        }
+        Some(basket)
+    }
+}
+
+fn line(message: &[u8]) -> Option<(&str, i64)> {
+    let (mut sku, mut quantity, mut rest) = ("", 0, message);
+    while !rest.is_empty() {
+        match key(&mut rest)? {
+            (1, LENGTH_DELIMITED) => sku = text(&mut rest)?,
+            (2, VARINT) => quantity = varint(&mut rest)? as i64,
+            _ => return None,
+        }
+    }
+    Some((sku, quantity))
+}
+
+/// Number and wire type of a field; those of all fields here fit one byte.
+fn key(rest: &mut &[u8]) -> Option<(u8, u8)> {
+    let (&key, after) = rest.split_first()?;
+    *rest = after;
+    (key < 0x80).then_some((key >> 3, key & 7))
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        // The tenth byte has one bit.
+        if shift == 63 && byte > 1 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn bytes<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
+    let length = usize::try_from(varint(rest)?).ok()?;
+    let (bytes, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(bytes)
+}
+
+fn text<'r>(rest: &mut &'r [u8]) -> Option<&'r str> {
+    std::str::from_utf8(bytes(rest)?).ok()
+}
+
+/// Appends a `QuoteResponse`.
+pub(crate) fn write_response(id: &str, at: Instant, basket: &Basket<'_>, quote: &Quote<'_>, out: &mut Vec<u8>) {
+    put_text(1, id, out);
+    put_int(2, quote.snapshot_version, out);
+    put_message(3, out, |out| {
+        put_int(1, at.seconds, out);
+        put_int(2, at.nanos.into(), out);
+    });
+    put_text(4, basket.currency_code, out);
+    put_text(5, basket.jurisdiction, out);
+    for (&(sku, quantity), line) in basket.lines.iter().zip(&quote.lines) {
+        put_message(6, out, |out| write_line(sku, quantity, line, out));
+    }
+    put_int(7, quote.totals.discount_minor, out);
+    put_int(8, quote.totals.net_minor, out);
+    put_int(9, quote.totals.tax_minor, out);
+    put_int(10, quote.totals.gross_minor, out);
+}
+
+fn write_line(sku: &str, quantity: i64, line: &PricedLine<'_>, out: &mut Vec<u8>) {
+    put_text(1, sku, out);
+    put_int(2, quantity, out);
+    put_int(3, line.unit_price_minor, out);
+    put_int(4, line.discount_minor, out);
+    put_int(5, line.net_minor, out);
+    put_int(6, line.tax_minor, out);
+    put_int(7, line.gross_minor, out);
+    put_int(8, line.tax_rate_ppm, out);
+    put_text(9, line.promotion_id.unwrap_or_default(), out);
+}
+
+/// Appends a varint.
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_int(field: u8, value: i64, out: &mut Vec<u8>) {
+    if value != 0 {
+        out.push(field << 3 | VARINT);
+        put_varint(value as u64, out);
+    }
+}
+
+fn put_text(field: u8, text: &str, out: &mut Vec<u8>) {
+    if !text.is_empty() {
+        out.push(field << 3 | LENGTH_DELIMITED);
+        put_varint(text.len() as u64, out);
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// A message whose length is known when it is written: below 2^14, and mostly below 2^7.
+fn put_message(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(&[field << 3 | LENGTH_DELIMITED, 0]);
+    let start = out.len();
+    write(out);
+    let length = out.len() - start;
+    debug_assert!(length < 1 << 14, "two texts of at most 64 bytes, and integers");
+    if length < 0x80 {
+        out[start - 1] = length as u8;
+    } else {
+        out[start - 1] = length as u8 | 0x80;
+        out.insert(start, (length >> 7) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::hybrid::pricing::v1 as contract;
+    use pricing::Totals;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+
+    fn request() -> impl Strategy<Value = QuoteRequest> {
+        let line = ("\\PC{0,70}", any::<i64>()).prop_map(|(sku, quantity)| contract::QuoteLine { sku, quantity });
+        ("\\PC{0,4}", "\\PC{0,20}", vec(line, 0..5), vec("\\PC{0,5}", 0..3)).prop_map(
+            |(currency_code, jurisdiction, lines, coupons)| QuoteRequest {
+                currency_code,
+                jurisdiction,
+                lines,
+                coupons,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_prost_writes(request in request()) {
+            let bytes = request.encode_to_vec();
+            prop_assert_eq!(Basket::read(&bytes), Some(Basket::from(&request)));
+        }
+
+        #[test]
+        fn reads_only_what_prost_reads_and_alike(
+            request in request(),
+            changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            length in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = request.encode_to_vec();
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            bytes.truncate(length.index(bytes.len() + 1));
+            if let Some(basket) = Basket::read(&bytes) {
+                let request = QuoteRequest::decode(&*bytes).expect("prost reads it as well");
+                prop_assert_eq!(basket, Basket::from(&request));
+            }
+        }
+
+        #[test]
+        fn writes_what_prost_reads_and_would_write(
+            id in "[0-9a-f-]{0,36}",
+            at: (i64, i32),
+            request in request(),
+            amounts: [i64; 11],
+            promotion in option::of("[a-z]{0,64}"),
+        ) {
+            let [version, a, b, c, d, e, f, discount_minor, net_minor, tax_minor, gross_minor] = amounts;
+            let line = PricedLine {
+                unit_price_minor: a,
+                discount_minor: b,
+                net_minor: c,
+                tax_minor: d,
+                gross_minor: e,
+                tax_rate_ppm: f,
+                promotion_id: promotion.as_deref(),
+            };
+            let quote = Quote {
+                snapshot_version: version,
+                lines: vec![line; request.lines.len()],
+                totals: Totals { discount_minor, net_minor, tax_minor, gross_minor },
+            };
+            let (seconds, nanos) = at;
+            let mut bytes = b"before".to_vec();
+            write_response(&id, Instant { seconds, nanos }, &Basket::from(&request), &quote, &mut bytes);
+
+            let lines = request.lines.into_iter().map(|asked| contract::PricedLine {
+                sku: asked.sku,
+                quantity: asked.quantity,
+                unit_price_minor: a,
+                discount_minor: b,
+                net_minor: c,
+                tax_minor: d,
+                gross_minor: e,
+                tax_rate_ppm: f,
+                promotion_id: promotion.clone().unwrap_or_default(),
+            });
+            let expected = contract::QuoteResponse {
+                quote_id: id,
+                snapshot_version: version,
+                priced_at: Some(prost_types::Timestamp { seconds, nanos }),
+                currency_code: request.currency_code,
+                jurisdiction: request.jurisdiction,
+                lines: lines.collect(),
+                discount_minor,
+                net_minor,
+                tax_minor,
+                gross_minor,
+            };
+            prop_assert_eq!(&bytes[6..], expected.encode_to_vec());
+        }
+    }
+}
