@@ -42,7 +42,7 @@ internal static class EventBroker
     private static IResourceBuilder<ExecutableResource> AddStandIn(this IDistributedApplicationBuilder builder, Preparation prepared)
     {
         InfrastructureServer.Announce("Kafka", $"WARNING: in-memory stand-in (librdkafka's mock cluster), because: {prepared.Tools.WhyNoKafka}.");
-        InfrastructureServer.Announce("Kafka", "WARNING: events do not survive a stop or a crash of it, and each partition keeps only its newest 5 MB.");
+        InfrastructureServer.Announce("Kafka", "WARNING: events do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice.");
         return builder.AddExecutable(
             ServerName, "dotnet", prepared.State.FolderOf("kafka"), HostChoice.Metadata("KafkaStandIn"), prepared.Ports.Kafka.ToString(CultureInfo.InvariantCulture));
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Hybrid.Tests.LocalHosting;
 
@@ -143,7 +144,8 @@ public sealed class StopTests : IDisposable
 
     private static async Task<(int Process, int Child)> IdsAsync(HostProcess host, string name)
     {
-        var line = await host.LineAsync(l => Said(l).StartsWith(name + " ", StringComparison.Ordinal) && char.IsAsciiDigit(Said(l)[^1]), $"{name} to be up");
+        // Not a row of the table of states, which begins with the name too.
+        var line = await host.LineAsync(l => Regex.IsMatch(Said(l), $"^{name} [0-9]+( [0-9]+)?$"), $"{name} to be up");
         var words = Said(line).Split(' ');
         return (Number(words[1]), words.Length > 2 ? Number(words[2]) : 0);
 

@@ -138,11 +138,14 @@ impl Worker {
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "16384")
             .create_with_context(Membership(stop.clone()))?;
-        let producer = common
-            .set("transactional.id", instance)
-            .set("linger.ms", "0")
-            .set("transaction.timeout.ms", "60000")
-            .create()?;
+        common.set("linger.ms", "0");
+        // The stand-in keeps no offsets of a transaction, and its control records are such that stock clients stop at them.
+        if config.stand_in {
+            common.set("enable.idempotence", "true");
+        } else {
+            common.set("transactional.id", instance).set("transaction.timeout.ms", "60000");
+        }
+        let producer = common.create()?;
         let source = format!("/hybrid/{instance}");
         Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
     }
@@ -184,6 +187,10 @@ impl Worker {
 
     /// False when it was stopped meanwhile.
     fn initialise(&self) -> KafkaResult<bool> {
+        if self.stand_in {
+            self.stop.0.initialised.store(true, Ordering::Relaxed);
+            return Ok(true);
+        }
         let mut delay = Delay::default();
         while !self.stop.asked() {
             match self.producer.init_transactions(CALL) {
@@ -258,8 +265,11 @@ impl Worker {
     }
 
     fn transaction(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
+        if self.stand_in {
+            return self.one_after_the_other(batch, context);
+        }
         self.producer.begin_transaction().map_err(Outcome::from)?;
-        match self.fill(batch, context) {
+        match self.fill(batch, context).and_then(|()| self.commit(batch)) {
             Ok(()) => Ok(()),
             Err(outcome @ Outcome::Fatal(_)) => Err(outcome),
             Err(outcome) => {
@@ -282,10 +292,19 @@ impl Worker {
             );
             send_dead_letter(&self.producer, message, poison).map_err(|error| self.sending(error))?;
         }
+        Ok(())
+    }
+
+    fn offsets(batch: &Closed) -> Result<TopicPartitionList, Outcome> {
         let mut offsets = TopicPartitionList::new();
         for (&partition, &next) in &batch.next {
             offsets.add_partition_offset(QUOTES, partition, Offset::Offset(next)).map_err(Outcome::Aborted)?;
         }
+        Ok(offsets)
+    }
+
+    fn commit(&self, batch: &Closed) -> Result<(), Outcome> {
+        let offsets = Self::offsets(batch)?;
         let group = self
             .consumer
             .group_metadata()
@@ -294,10 +313,18 @@ impl Worker {
         self.stop
             .watched(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))
             .map_err(Outcome::from)?;
-        self.insist(|| self.producer.commit_transaction(CALL))?;
-        if self.stand_in
-            && let Err(error) = self.consumer.commit(&offsets)
-        {
+        self.insist(|| self.producer.commit_transaction(CALL))
+    }
+
+    /// Without a transaction: a crash between the two counts the batch twice.
+    fn one_after_the_other(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
+        self.fill(batch, context)?;
+        let mut delay = Delay::default();
+        while let Err(error) = self.producer.flush(CALL) {
+            tracing::warn!(%error, "the stand-in does not answer; asking again");
+            delay.wait();
+        }
+        if let Err(error) = self.consumer.commit(&Self::offsets(batch)?) {
             tracing::warn!(%error, "offsets were not committed to the stand-in");
         }
         Ok(())
