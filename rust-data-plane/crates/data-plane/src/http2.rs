@@ -110,30 +110,51 @@ impl Server {
         }
     }
 
-    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, buffers: &mut Buffers) {
+    fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>, buffers: &mut Buffers) {
         let mut request = request.map(Incoming::new);
-        if is_plain(&request) && self.pricing.is_immediate() {
-            match request.body_mut().whole() {
-                Ok(true) => {
-                    buffers.message.clear();
-                    if let Some(message) = message(&request.body().received)
-                        && let Some(result) =
-                            self.pricing.quote_at_once(request.headers(), message, &mut buffers.message)
-                    {
-                        // What fails here is the caller's connection; nobody is left to tell.
-                        let _ = match result {
-                            Ok(()) => send(respond, buffers.frame()),
-                            Err(status) => respond.send_response(status.into_http(), true).map(drop),
-                        };
-                        return;
-                    }
-                }
-                Ok(false) => {}
-                // The caller has given it up.
-                Err(_) => return,
-            }
+        if !is_plain(&request) || !self.pricing.is_immediate() {
+            tokio::spawn(pass(self.routes.clone(), request, respond));
+            return;
         }
-        tokio::spawn(pass(self.routes.clone(), request, respond));
+        match request.body_mut().poll_message(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => self.quote(request, respond, buffers),
+            // The caller has given it up.
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => drop(tokio::spawn(self.clone().answer_later(request, respond))),
+        }
+    }
+
+    /// Answers a quote whose body is still to come.
+    async fn answer_later(self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>) {
+        let deadline = deadline(request.headers());
+        let received = tokio::select! {
+            biased;
+            received = poll_fn(|cx| request.body_mut().poll_message(cx)) => received,
+            () = past(deadline) => {
+                // Nobody is left to tell where this fails.
+                let _ = respond.send_response(late().into_http(), true);
+                return;
+            }
+        };
+        if received.is_ok() {
+            self.quote(request, respond, &mut Buffers::default());
+        }
+    }
+
+    /// Answers a quote that has come; what is not as it mostly is, tonic answers.
+    fn quote(&self, request: Request<Incoming>, mut respond: SendResponse<Bytes>, buffers: &mut Buffers) {
+        buffers.message.clear();
+        let result = message(&request.body().received)
+            .and_then(|message| self.pricing.quote_at_once(request.headers(), message, &mut buffers.message));
+        // What fails here is the caller's connection; nobody is left to tell.
+        let _ = match result {
+            Some(Ok(())) => send(respond, buffers.frame()),
+            Some(Err(status)) => respond.send_response(status.into_http(), true).map(drop),
+            None => {
+                tokio::spawn(pass(self.routes.clone(), request, respond));
+                return;
+            }
+        };
     }
 }
 
@@ -206,21 +227,31 @@ impl Incoming {
         Self { received: Bytes::new(), stream }
     }
 
-    /// Takes what has come, where that is a frame or two. Says whether it is the whole body.
-    fn whole(&mut self) -> Result<bool, h2::Error> {
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..2 {
-            if self.stream.is_end_stream() {
-                return Ok(true);
+    /// Takes what comes until it is the whole body, or more than a message may be.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        // One frame is taken as it is; more are put together.
+        let mut joined = BytesMut::new();
+        let result = loop {
+            if self.stream.is_end_stream() || self.received.len() + joined.len() > PREFIX + MAX_MESSAGE {
+                break Poll::Ready(Ok(()));
             }
-            match self.poll_data(&mut context)? {
-                Poll::Ready(Some(data)) if self.received.is_empty() => self.received = data,
-                Poll::Ready(Some(data)) => self.received = [&self.received[..], &data].concat().into(),
-                Poll::Ready(None) => return Ok(true),
-                Poll::Pending => return Ok(false),
+            match self.poll_data(cx) {
+                Ok(Poll::Ready(Some(data))) if self.received.is_empty() && joined.is_empty() => self.received = data,
+                Ok(Poll::Ready(Some(data))) => {
+                    if joined.is_empty() {
+                        joined = std::mem::take(&mut self.received).into();
+                    }
+                    joined.extend_from_slice(&data);
+                }
+                Ok(Poll::Ready(None)) => break Poll::Ready(Ok(())),
+                Ok(Poll::Pending) => break Poll::Pending,
+                Err(error) => break Poll::Ready(Err(error)),
             }
+        };
+        if !joined.is_empty() {
+            self.received = joined.freeze();
         }
-        Ok(self.stream.is_end_stream())
+        result
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Result<Poll<Option<Bytes>>, h2::Error> {
@@ -267,7 +298,7 @@ async fn pass(mut routes: Routes, request: Request<Incoming>, mut respond: SendR
         biased;
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
         Ok(response) = call => response,
-        () = past(deadline) => Status::deadline_exceeded("the deadline has passed").into_http(),
+        () = past(deadline) => late().into_http(),
     };
     // What fails here is the caller's connection, or the caller has given up.
     let _ = send_all(respond, response).await;
@@ -309,6 +340,10 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<()
         }
     }
     Ok(())
+}
+
+fn late() -> Status {
+    Status::deadline_exceeded("the deadline has passed")
 }
 
 async fn past(deadline: Option<Duration>) {

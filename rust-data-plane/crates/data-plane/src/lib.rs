@@ -3,6 +3,8 @@
 //! A quote touches memory only. It waits neither for the control plane nor for Kafka.
 
 mod config;
+#[cfg(test)]
+mod cost;
 mod events;
 mod grpc;
 mod http;

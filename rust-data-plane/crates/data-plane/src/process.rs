@@ -17,8 +17,8 @@ use crate::metrics;
 use crate::quotes::Quotes;
 use crate::server::{DRAIN_DEADLINE, Worker, listeners};
 
-const BACKOFF_BASE: Duration = Duration::from_millis(100);
-const BACKOFF_CAP: Duration = Duration::from_secs(5);
+pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
+pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
 /// Telemetry's share of the end.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -120,7 +120,7 @@ fn watch(events: &Arc<Events>) -> std::io::Result<(Arc<AtomicBool>, JoinHandle<(
 }
 
 /// The stream of snapshots has a thread of its own: making a large one delays no quote.
-fn follow(client: Client) -> std::io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
+pub(crate) fn follow(client: Client) -> std::io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name("snapshots".into()).spawn(move || {

@@ -10,10 +10,11 @@ use contracts::grpc::health::v1::health_client::HealthClient;
 use contracts::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus};
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{
-    QuoteLine, QuoteRequest, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
+    QuoteLine, QuoteRequest, QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
 };
 use contracts::hybrid::usage::v1::QuotePriced;
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
+use http::HeaderMap;
 use kafka::consumer::BaseConsumer;
 use kafka::mocking::MockCluster;
 use kafka::{ClientConfig, Message};
@@ -304,6 +305,92 @@ async fn errors_are_typed_over_grpc() {
     }
     let expected = [("mug", "1050"), ("nope", "SKU_UNKNOWN"), ("pen", "199")];
     assert_eq!(seen, expected.map(|(id, result)| (id.to_owned(), result.to_owned())));
+}
+
+/// What a bare HTTP/2 client is answered: headers, body, and trailers if there are any.
+struct Answer {
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    fn status(&self) -> &str {
+        self.trailers.as_ref().unwrap_or(&self.headers)["grpc-status"].to_str().unwrap()
+    }
+}
+
+/// Sends `parts` of a body one by one, each once the one before is received; the last ends the request unless `open`.
+async fn call(node: &DataPlane, path: &str, headers: &[(&str, &str)], parts: &[&[u8]], open: bool) -> Answer {
+    let stream = tokio::net::TcpStream::connect(node.grpc).await.unwrap();
+    let (client, mut connection) = h2::client::handshake(stream).await.unwrap();
+    let mut pings = connection.ping_pong().unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let mut request = http::Request::post(format!("http://{}{path}", node.grpc)).header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
+    for (number, part) in parts.iter().enumerate() {
+        body.send_data(part.to_vec().into(), !open && number + 1 == parts.len()).unwrap();
+        // The node has read what was sent before.
+        pings.ping(h2::Ping::opaque()).await.unwrap();
+    }
+    let (head, mut stream) = answer.await.unwrap().into_parts();
+    let mut answer = Answer { headers: head.headers, body: Vec::new(), trailers: None };
+    while let Some(data) = stream.data().await {
+        answer.body.extend_from_slice(&data.unwrap());
+    }
+    answer.trailers = stream.trailers().await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_answered_however_it_comes() {
+    const QUOTE: &str = "/hybrid.pricing.v1.PricingService/Quote";
+    let control = ControlPlane::start().await.unwrap();
+    let node = DataPlane::start(&control.url(), NOWHERE, &[]);
+    let _session = catalog(&control).await;
+    let message = basket("mug", 3).encode_to_vec();
+    let framed = |flag: u8, message: &[u8]| {
+        let mut frame = vec![flag];
+        frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
+        frame.extend_from_slice(message);
+        frame
+    };
+    let frame = framed(0, &message);
+    let grpc = [("content-type", "application/grpc")];
+    let cut: Vec<&[u8]> = frame.chunks(3).collect();
+    let mut unknown_field = message.clone();
+    unknown_field.extend_from_slice(&[15 << 3, 1]);
+    let unknown_field = framed(0, &unknown_field);
+
+    // In one frame, in many, with an empty one at its end, and with a field that is not known yet.
+    for parts in [&[&frame[..]][..], &cut, &[&frame, &[]], &[&unknown_field]] {
+        let answer = call(&node, QUOTE, &grpc, parts, false).await;
+        assert_eq!((answer.status(), &answer.headers["content-type"]), ("0", &"application/grpc".parse().unwrap()));
+        assert_eq!(answer.body[..5], framed(0, &answer.body[5..])[..5]);
+        let quote = QuoteResponse::decode(&answer.body[5..]).unwrap();
+        assert_eq!((quote.net_minor, quote.gross_minor, quote.lines[0].sku.as_str()), (2835, 3374, "mug"));
+    }
+    // The status alone, where there is no answer.
+    let no_lines = framed(0, &[]);
+    let answer = call(&node, QUOTE, &grpc, &[&no_lines], false).await;
+    assert_eq!((answer.status(), answer.body.len()), ("3", 0));
+
+    let with = |name, value| [grpc[0], (name, value)];
+    let answer = call(&node, QUOTE, &with("grpc-encoding", "gzip"), &[&framed(1, &message)], false).await;
+    assert_eq!((answer.status(), answer.headers.contains_key("grpc-accept-encoding")), ("12", true));
+    let garbage = framed(0, b"\xff\xff\xff");
+    for body in [&garbage[..], &frame[..frame.len() - 1], &framed(1, &message)] {
+        assert_eq!(call(&node, QUOTE, &grpc, &[body], false).await.status(), "13", "{body:?}");
+    }
+    let nowhere = "/hybrid.pricing.v1.PricingService/Nothing";
+    assert_eq!(call(&node, nowhere, &grpc, &[&frame], false).await.status(), "12");
+    // A deadline that passes before the request has ended, and one that does not.
+    assert_eq!(call(&node, QUOTE, &with("grpc-timeout", "50m"), &[&frame[..5]], true).await.status(), "4");
+    assert_eq!(call(&node, QUOTE, &with("grpc-timeout", "1H"), &[&frame], false).await.status(), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

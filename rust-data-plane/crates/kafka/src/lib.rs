@@ -7,6 +7,7 @@
 mod client;
 pub mod config;
 pub mod consumer;
+pub mod counting;
 pub mod error;
 mod ffi;
 pub mod message;
