@@ -92,6 +92,8 @@ impl Events {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "5")
+            // The broker's own kind; the library's default costs more.
+            .set("partitioner", "murmur2_random")
             // An event that was taken is tried until it is delivered.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", "1000000")

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body as _, Frame};
 use lifecycle::Draining;
 use std::future::poll_fn;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -80,7 +81,7 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(MAX_HEADERS);
-        let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
+        let Ok(mut connection) = builder.handshake::<_, Bytes>(Gathered(stream)).await else { return };
         let mut draining = pin!(self.draining.clone().begun());
         let mut told = false;
         let (mut requests, mut buffers) = (Vec::new(), Buffers::default());
@@ -213,6 +214,29 @@ fn send(mut respond: SendResponse<Bytes>, frame: Bytes) -> Result<(), h2::Error>
     let mut stream = respond.send_response(response, false)?;
     stream.send_data(frame, false)?;
     stream.send_trailers(trailers)
+}
+
+/// Says that it gathers nothing itself: h2 then puts answers of up to 1 KiB together, where it would write each alone.
+struct Gathered(TcpStream);
+
+impl AsyncRead for Gathered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Gathered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }
 
 /// A request's body.
