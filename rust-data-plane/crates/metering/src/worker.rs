@@ -88,7 +88,7 @@ impl ConsumerContext for Membership {
             Rebalance::Assign(partitions) => partitions.count(),
             Rebalance::Revoke(_) | Rebalance::Error(_) => 0,
         };
-        tracing::info!(change = ?rebalance, "the group was rebalanced");
+        tracing::info!(partitions, "the group was rebalanced");
         self.0.0.partitions.store(partitions, Ordering::Relaxed);
         self.0.0.rebalances.fetch_add(1, Ordering::Release);
     }
