@@ -53,7 +53,7 @@ impl Quotes {
             tokio::time::sleep(delay).await;
         }
         let mut encoded = Vec::new();
-        self.price_and_report(start, &Basket::from(&request), parent, operation, &mut encoded)?;
+        self.price_and_report(start, SystemTime::now(), &Basket::from(&request), parent, operation, &mut encoded)?;
         // What was just written can be read.
         Ok(QuoteResponse::decode(&*encoded).unwrap_or_default())
     }
@@ -66,12 +66,14 @@ impl Quotes {
         operation: Operation,
         out: &mut Vec<u8>,
     ) -> Result<(), QuoteError> {
-        self.price_and_report(SystemTime::now(), basket, parent, operation, out)
+        let now = SystemTime::now();
+        self.price_and_report(now, now, basket, parent, operation, out)
     }
 
     fn price_and_report(
         &self,
         start: SystemTime,
+        now: SystemTime,
         basket: &Basket<'_>,
         parent: Option<TraceContext>,
         operation: Operation,
@@ -79,7 +81,7 @@ impl Quotes {
     ) -> Result<(), QuoteError> {
         let context = self.0.tracer.start(parent.as_ref());
         let from = out.len();
-        let result = self.price(basket, out);
+        let result = self.price(basket, now, out);
         if let Ok(answered) = &result {
             self.report(answered, &out[from..], &context);
         }
@@ -100,10 +102,10 @@ impl Quotes {
         result.map(drop)
     }
 
-    fn price(&self, basket: &Basket<'_>, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
+    fn price(&self, basket: &Basket<'_>, now: SystemTime, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
         let snapshot = self.0.snapshots.load();
         let snapshot = snapshot.as_deref().ok_or(QuoteError::SnapshotMissing)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = Instant {
             seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
             nanos: now.subsec_nanos().cast_signed(),

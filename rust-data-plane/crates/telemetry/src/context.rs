@@ -19,14 +19,14 @@ pub struct SpanId(pub [u8; 8]);
 impl TraceId {
     /// A new one, from the thread's own generator.
     pub fn random() -> Self {
-        Self(rand::rng().random_range(1..=u128::MAX).to_be_bytes())
+        Self(rand::rng().random::<u128>().max(1).to_be_bytes())
     }
 }
 
 impl SpanId {
     /// A new one, from the thread's own generator.
     pub fn random() -> Self {
-        Self(rand::rng().random_range(1..=u64::MAX).to_be_bytes())
+        Self(rand::rng().random::<u64>().max(1).to_be_bytes())
     }
 }
 
