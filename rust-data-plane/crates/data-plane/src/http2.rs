@@ -1,5 +1,6 @@
 //! HTTP/2 for gRPC. Quote, asked for in the plainest way, is answered right here; all else goes to tonic.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -12,7 +13,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body as _, Frame};
 use lifecycle::Draining;
-use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -81,8 +81,13 @@ impl Server {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(MAX_HEADERS);
-        let Ok(mut connection) = builder.handshake::<_, Bytes>(Gathered(stream)).await else { return };
         let mut draining = pin!(self.draining.clone().begun());
+        let handshake = tokio::select! {
+            result = builder.handshake::<_, Bytes>(Gathered(stream)) => result.ok(),
+            // Who has not spoken yet is not waited for.
+            () = &mut draining => None,
+        };
+        let Some(mut connection) = handshake else { return };
         let mut told = false;
         let (mut requests, mut buffers) = (Vec::new(), Buffers::default());
         loop {
@@ -138,7 +143,7 @@ impl Server {
             }
         };
         if received.is_ok() {
-            self.quote(request, respond, &mut Buffers::default());
+            self.quote(request, respond, &mut Buffers::for_one());
         }
     }
 
@@ -169,6 +174,11 @@ struct Buffers {
 
 impl Buffers {
     const FRAMES: usize = 16 << 10;
+
+    /// For a single answer, which would otherwise keep room for many.
+    fn for_one() -> Self {
+        Self { message: Vec::with_capacity(256), frames: BytesMut::with_capacity(512) }
+    }
 
     /// The message, after its prefix.
     fn frame(&mut self) -> Bytes {
