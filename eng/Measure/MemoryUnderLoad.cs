@@ -1,6 +1,6 @@
 namespace Hybrid.Measure;
 
-/// <summary>Resident memory of each process of ours while both nodes together price 5,000 quotes a second.</summary>
+/// <summary>Resident memory of each process while both nodes together price 5,000 quotes a second.</summary>
 internal static class MemoryUnderLoad
 {
     private const int Seconds = 20;
@@ -13,11 +13,13 @@ internal static class MemoryUnderLoad
         var body = Load.QuoteFile(system);
         string[] shape = ["-c", $"{Connections}", "-m", "4", "-t", "1", "-n", $"{Requests}", "--rps", $"{RatePerConnection}"];
         var load = Task.WhenAll(((string[])["data-plane-1", "data-plane-2"]).Select(node => Load.RunAsync([.. shape, .. Load.Quotes(system, node, body)], Requests)));
-        var peak = RunningSystem.Services.ToDictionary(s => s, _ => 0.0);
+        var processes = RunningSystem.Services.Select(s => KeyValuePair.Create(s, ServiceProcess.IdOf(s, system.Url(s, "http"))))
+            .Concat(ServiceProcess.Surroundings(system.State)).ToList();
+        var peak = processes.ToDictionary(p => p.Key, _ => 0.0);
         while (!load.IsCompleted)
         {
-            foreach (var service in RunningSystem.Services)
-                peak[service] = Math.Max(peak[service], ServiceProcess.ResidentMegabytes(ServiceProcess.IdOf(service, system.Url(service, "http"))));
+            foreach (var (name, id) in processes)
+                peak[name] = Math.Max(peak[name], ServiceProcess.ResidentMegabytes(id));
             await Task.WhenAny(load, Task.Delay(TimeSpan.FromSeconds(1)));
         }
         var rate = (await load).Sum();

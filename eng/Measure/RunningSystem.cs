@@ -11,7 +11,14 @@ internal sealed class RunningSystem : IDisposable
     private readonly HttpClient http = new();
     private readonly JsonNode endpoints;
 
-    private RunningSystem(JsonNode endpoints) => this.endpoints = endpoints;
+    private RunningSystem(JsonNode endpoints, string state)
+    {
+        this.endpoints = endpoints;
+        State = state;
+    }
+
+    /// <summary>The state folder that the topology runs on.</summary>
+    public string State { get; }
 
     public string Sku { get; } = "measure-" + Guid.NewGuid().ToString("N")[..12];
 
@@ -24,7 +31,7 @@ internal sealed class RunningSystem : IDisposable
         var file = Path.Combine(state, "endpoints.json");
         if (!File.Exists(file))
             throw new MeasurementException($"{file} is not there. Start the topology first: dotnet run --project AppHost -- --state {state}");
-        var system = new RunningSystem(JsonNode.Parse(await File.ReadAllTextAsync(file))!);
+        var system = new RunningSystem(JsonNode.Parse(await File.ReadAllTextAsync(file))!, Path.TrimEndingDirectorySeparator(Path.GetFullPath(state)));
         await system.PostAsync("/v1/tax-rules", new { jurisdiction = system.Jurisdiction, category = "standard", ratePpm = 190_000 });
         await system.PostAsync("/v1/items", new { sku = system.Sku, name = "Measured", unitPrice = new { currencyCode = Currency, minorUnits = 1_999 } });
         await system.PostAsync(

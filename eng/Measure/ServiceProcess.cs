@@ -29,6 +29,31 @@ internal static class ServiceProcess
         throw new MeasurementException($"No process of {resource} is running.");
     }
 
+    /// <summary>The processes beside ours: the host, and the servers that it runs on the state folder. Empty for what runs elsewhere.</summary>
+    public static IReadOnlyDictionary<string, int> Surroundings(string state)
+    {
+        var found = new Dictionary<string, int>();
+        foreach (var folder in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
+        {
+            string command;
+            try
+            {
+                command = File.ReadAllText(Path.Combine(folder, "cmdline")).Replace('\0', ' ');
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                continue;
+            }
+            var name = command.Contains($"-D {state}/postgres/data ", StringComparison.Ordinal) ? "postgres (main process)"
+                : command.Contains($"kafka.Kafka {state}/kafka/", StringComparison.Ordinal) ? "kafka-server"
+                : command.Contains("/AppHost ", StringComparison.Ordinal) && command.Contains($"--state {state} ", StringComparison.Ordinal) ? "AppHost with telemetry"
+                : null;
+            if (name is not null)
+                found.TryAdd(name, int.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture));
+        }
+        return found;
+    }
+
     public static TimeSpan CpuOf(int process)
     {
         var stat = File.ReadAllText($"/proc/{process}/stat");
