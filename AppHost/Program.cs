@@ -1,47 +1,49 @@
-using Hybrid.AppHost;
-using Hybrid.AppHost.Infrastructure;
+using Hybrid.AppHost.Commands;
+using Hybrid.AppHost.Hosting;
+using Hybrid.AppHost.Running;
+using Hybrid.AppHost.Start;
 
-return await Launch.RunAsync(args, static (builder, prepared) =>
+if (!StartOptions.TryParse(args, out var options, out var exitCode))
+    return exitCode;
+
+var builder = DistributedApplication.CreateBuilder(options.HostArguments);
+var infrastructure = await Infrastructure.ChooseAsync(options);
+builder.UseStartOptions(options, infrastructure);
+var (state, ports) = (infrastructure.State, infrastructure.Ports);
+
+var database = builder.AddCatalogDatabase("hybriddb", infrastructure);
+var kafka = builder.AddEventBroker("kafka", infrastructure);
+
+var controlPlane = builder.AddGoApp("control-plane", "../go-control-plane", "./cmd/control-plane")
+    .AsService("Organization", ports.ControlPlane.Http, ("/v1/items", "REST"), ("/openapi.json", "OpenAPI"), ("/readyz", "Health"))
+    .WithGrpcEndpoint(ports.ControlPlane.Grpc)
+    .WithReference(database).WaitFor(database)
+    .WithReference(kafka).WaitFor(kafka)
+    .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn);
+
+List<IResourceBuilder<IResourceWithEndpoints>> dataPlanes = [];
+foreach (var (node, port) in ports.DataPlanes)
 {
-    var ports = prepared.Ports;
-    var database = builder.AddCatalogDatabase("hybriddb", prepared);
-    var kafka = builder.AddEventBroker("kafka", prepared);
-
-    var controlPlane = builder.AddExecutable("control-plane", prepared.Programs.ControlPlane, prepared.State.FolderOf("control-plane"))
-        .WithHttpEndpoint(ports.ControlPlaneHttp, name: "http", env: "HTTP_PORT", isProxied: false)
-        .WithHttpEndpoint(ports.ControlPlaneGrpc, name: "grpc", env: "GRPC_PORT", isProxied: false).WithEndpoint("grpc", e => e.Transport = "http2")
-        .WithReference(database.Connection).WaitFor(database.Server)
-        .WithReference(kafka.Connection).WaitFor(kafka.Server)
-        .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn ? "true" : "false")
-        .WithHttpHealthCheck("/readyz", endpointName: "http")
-        .WithOtlpExporter();
-
-    List<Service> dataPlanes = [];
-    foreach (var (node, port) in ports.DataPlanes)
-    {
-        var dataPlane = builder.AddExecutable(node, prepared.Programs.DataPlane, prepared.State.FolderOf(node))
-            .WithHttpEndpoint(port.Http, name: "http", env: "HTTP_PORT", isProxied: false)
-            .WithHttpEndpoint(port.Grpc, name: "grpc", env: "GRPC_PORT", isProxied: false).WithEndpoint("grpc", e => e.Transport = "http2")
-            .WithEnvironment("NODE_ID", node)
-            .WithEnvironment("STATE_DIR", prepared.State.FolderOf(node))
-            .WithEnvironment("CONTROL_PLANE_GRPC", controlPlane.GetEndpoint("grpc"))
-            .WithReference(kafka.Connection).WaitFor(kafka.Server)
-            .WaitFor(controlPlane)
-            .WithHttpHealthCheck("/readyz", endpointName: "http")
-            .WithOtlpExporter()
-            // A checkout asks thousands of times a second: who wants the trace of a quote says so in its traceparent.
-            .WithEnvironment("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
-            .WithEnvironment("OTEL_TRACES_SAMPLER_ARG", "0.001");
-        dataPlanes.Add(new Service(dataPlane, "http", "grpc"));
-    }
-
-    var metering = builder.AddExecutable("metering", prepared.Programs.Metering, prepared.State.FolderOf("metering"))
-        .WithHttpEndpoint(ports.MeteringHttp, name: "http", env: "HTTP_PORT", isProxied: false)
-        .WithReference(kafka.Connection).WaitFor(kafka.Server)
-        .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn ? "true" : "false")
+    dataPlanes.Add(builder.AddRustApp(node, "../rust-data-plane").WithCargoBinTarget("data-plane")
+        .AsService("Flash", port.Http, ("/readyz", "Health"))
+        .WithGrpcEndpoint(port.Grpc)
+        .WithEnvironment("NODE_ID", node)
+        .WithEnvironment("STATE_DIR", state.FolderOf(node))
+        .WithEnvironment("CONTROL_PLANE_GRPC", controlPlane.GetEndpoint("grpc"))
+        .WithReference(kafka).WaitFor(kafka)
         .WaitFor(controlPlane)
-        .WithHttpHealthCheck("/readyz", endpointName: "http")
-        .WithOtlpExporter();
+        // A checkout asks thousands of times a second: whoever wants the trace of a quote sends a sampled traceparent.
+        .WithEnvironment("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .WithEnvironment("OTEL_TRACES_SAMPLER_ARG", "0.001")
+        .WithSendQuotesCommand(controlPlane));
+}
 
-    return new Topology(database, kafka, new Service(controlPlane, "http", "grpc"), dataPlanes, new Service(metering, "http"));
-});
+builder.AddRustApp("metering", "../rust-data-plane")
+    .AsService("DataUsage", ports.Metering, ("/readyz", "Health"))
+    .WithReference(kafka).WaitFor(kafka)
+    .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn)
+    .WaitFor(controlPlane);
+
+controlPlane.WithLoopCheckCommand(dataPlanes);
+
+return await builder.Build().RunToExitCodeAsync();

@@ -1,0 +1,41 @@
+using Hybrid.Toolchain;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Hybrid.AppHost.Hosting;
+
+/// <summary>Programs that are built from this clone.</summary>
+internal static class BuildExtensions
+{
+    /// <summary>Builds the program before its first start, and again by the command <em>Rebuild and restart</em>, but not when it comes back from a crash.</summary>
+    public static IResourceBuilder<T> WithBuild<T>(this IResourceBuilder<T> program, Func<Progress, CancellationToken, Task> build)
+        where T : ExecutableResource
+    {
+        var built = false;
+        return program
+            .WithPreparation("Building", async (progress, cancellationToken) =>
+            {
+                if (!built)
+                    await build(progress, cancellationToken);
+                built = true;
+            })
+            .WithCommand(KnownResourceCommands.RebuildCommand, "Rebuild and restart", RebuildAsync, new CommandOptions
+            {
+                Description = "Builds the program from its sources and, where that succeeds, restarts it.",
+                IconName = "WrenchScrewdriver",
+            });
+
+        async Task<ExecuteCommandResult> RebuildAsync(ExecuteCommandContext context)
+        {
+            try
+            {
+                await build(Preparation.ProgressOf(program.Resource, context.Services), context.CancellationToken);
+            }
+            catch (SetupException e)
+            {
+                return CommandResults.Failure(e.Message);
+            }
+            return await context.Services.GetRequiredService<ResourceCommandService>()
+                .ExecuteCommandAsync(program.Resource, KnownResourceCommands.RestartCommand, context.CancellationToken);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+using Aspire.Hosting.Go;
+using Hybrid.AppHost.Hosting;
+using Hybrid.Toolchain;
+
+namespace Aspire.Hosting;
+
+/// <summary>Adds Go programs, with the signature of the package Aspire.Hosting.Go.</summary>
+public static class GoHostingExtensions
+{
+    /// <summary>Adds a program of a Go module.</summary>
+    /// <param name="builder">The application.</param>
+    /// <param name="name">Name of the resource.</param>
+    /// <param name="appDirectory">Folder of <c>go.mod</c>, relative to the AppHost's.</param>
+    /// <param name="packagePath">The package with <c>main</c>, relative to the module.</param>
+    public static IResourceBuilder<GoAppResource> AddGoApp(
+        this IDistributedApplicationBuilder builder, string name, string appDirectory, string packagePath = ".")
+    {
+        var module = Path.GetFullPath(appDirectory, builder.AppHostDirectory);
+        var program = Programs.Go(packagePath);
+        return builder.AddResource(new GoAppResource(name, program, module))
+            .WithBuild((progress, cancellationToken) => Programs.BuildGoAsync(module, packagePath, progress, cancellationToken))
+            .WithOtlpExporter()
+            .WithIconName("CodeBlock");
+    }
+}

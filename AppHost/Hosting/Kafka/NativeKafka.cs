@@ -1,0 +1,78 @@
+using Hybrid.Toolchain;
+
+namespace Hybrid.AppHost.Hosting.Kafka;
+
+/// <summary>A single-node Kafka from jars: broker and controller in one process, its data folder formatted once.</summary>
+/// <param name="folder">Holds the data and the configuration files.</param>
+internal sealed class NativeKafka(string folder)
+{
+    private readonly string data = Path.Combine(folder, "data");
+
+    /// <summary>Writes the configuration, and formats the data folder where that has not been done.</summary>
+    /// <returns>The command line that serves it on <paramref name="port"/> of loopback.</returns>
+    /// <exception cref="SetupException">The folder could not be formatted.</exception>
+    public async Task<string[]> PrepareAsync(KafkaDistribution kafka, int port, int controllerPort, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(folder);
+        var properties = Path.Combine(folder, "server.properties");
+        var logging = Path.Combine(folder, "log4j2.yaml");
+        await File.WriteAllTextAsync(properties, ServerProperties(port, controllerPort), cancellationToken);
+        await File.WriteAllTextAsync(logging, Logging, cancellationToken);
+
+        string[] java = [kafka.Java, "-XX:TieredStopAtLevel=1", $"-Dlog4j2.configurationFile={logging}", "-cp", Path.Combine(kafka.Libraries, "*")];
+        if (!File.Exists(Path.Combine(data, "meta.properties")))
+        {
+            string[] format = [.. java, "kafka.tools.StorageTool", "format", "--standalone", "-t", ClusterId(), "-c", properties];
+            var result = await Subprocess.RunAsync(format[0], format[1..], cancellationToken: cancellationToken);
+            if (!result.Succeeded)
+                throw new SetupException($"Kafka's data folder {data} could not be formatted:\n{result.Tail()}");
+        }
+        return [.. java, "-Xmx384m", "-XX:+UseSerialGC", "kafka.Kafka", properties];
+    }
+
+    /// <summary>Kafka's form of a UUID: 22 characters of URL-safe base64; one that begins with a dash would look like an option.</summary>
+    private static string ClusterId() => Convert.ToBase64String(Guid.NewGuid().ToByteArray()).TrimEnd('=').Replace('+', 'x').Replace('/', 'x').Replace('-', 'x');
+
+    // Replication 1 everywhere: a single node. The short session timeout lets a killed broker come back in seconds: it waits
+    // for its old registration to expire.
+    private string ServerProperties(int port, int controllerPort) =>
+        $"""
+        process.roles=broker,controller
+        node.id=1
+        controller.quorum.bootstrap.servers=127.0.0.1:{controllerPort}
+        listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllerPort}
+        advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+        controller.listener.names=CONTROLLER
+        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+        log.dirs={data}
+        offsets.topic.replication.factor=1
+        offsets.topic.num.partitions=4
+        transaction.state.log.replication.factor=1
+        transaction.state.log.min.isr=1
+        transaction.state.log.num.partitions=4
+        share.coordinator.state.topic.replication.factor=1
+        share.coordinator.state.topic.min.isr=1
+        group.initial.rebalance.delay.ms=0
+        broker.session.timeout.ms=2000
+        broker.heartbeat.interval.ms=500
+        auto.create.topics.enable=false
+
+        """;
+
+    private const string Logging =
+        """
+        Configuration:
+          status: ERROR
+          Appenders:
+            Console:
+              name: stdout
+              PatternLayout:
+                pattern: "%p %c{1}: %m%n"
+          Loggers:
+            Root:
+              level: WARN
+              AppenderRef:
+                ref: stdout
+
+        """;
+}

@@ -1,0 +1,130 @@
+using System.Collections.Concurrent;
+using Aspire.Hosting.Eventing;
+using Aspire.Hosting.Lifecycle;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Hybrid.AppHost.Running;
+
+/// <summary>Marks a program that is started again when it crashes.</summary>
+/// <param name="RefusalExitCode">Exit code by which the program says that it refuses its settings: a restart would not help. Null when it has none.</param>
+internal sealed record RestartOnCrashAnnotation(int? RefusalExitCode) : IResourceAnnotation;
+
+/// <summary>
+/// Starts crashed programs again, after a pause that doubles while crashes follow one another. The orchestrator itself leaves an
+/// executable that has ended as it is.
+/// </summary>
+internal sealed class RestartOnCrash(
+    ResourceNotificationService notifications,
+    ResourceCommandService commands,
+    ResourceLoggerService resourceLogs,
+    StartFailure startFailure,
+    IHostApplicationLifetime lifetime,
+    ILoggerFactory logs) : IDistributedApplicationEventingSubscriber
+{
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromSeconds(0.25);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
+
+    /// <summary>A program that ran this long has recovered: its next crash is the first of a new series.</summary>
+    private static readonly TimeSpan Recovered = TimeSpan.FromSeconds(30);
+
+    private readonly ConcurrentDictionary<string, Series> series = new();
+    private readonly ILogger terminal = logs.CreateLogger(Terminal.Category);
+
+    public Task SubscribeAsync(IDistributedApplicationEventing eventing, DistributedApplicationExecutionContext context, CancellationToken cancellationToken)
+    {
+        eventing.Subscribe<ResourceStoppedEvent>((stopped, _) =>
+        {
+            // The publisher waits for its subscribers, and a pause must not hold up other resources.
+            if (stopped.Resource.TryGetLastAnnotation<RestartOnCrashAnnotation>(out var annotation))
+                _ = RestartAsync(stopped.Resource, stopped.ResourceEvent, annotation);
+            return Task.CompletedTask;
+        });
+        return Task.CompletedTask;
+    }
+
+    private async Task RestartAsync(IResource resource, ResourceEvent stopped, RestartOnCrashAnnotation annotation)
+    {
+        var log = resourceLogs.GetLogger(resource);
+        try
+        {
+            if (lifetime.ApplicationStopping.IsCancellationRequested || WasAskedFor(resource, stopped.Snapshot))
+                return;
+            var exitCode = stopped.Snapshot.ExitCode;
+            if (exitCode is not null && exitCode == annotation.RefusalExitCode)
+            {
+                log.LogError("Refused its settings (exit code {ExitCode}); it is not started again.", exitCode);
+                startFailure.Report(resource, $"refused its settings (exit code {exitCode}): {await LastLineAsync(resource)}");
+                return;
+            }
+            var crashes = series.GetOrAdd(resource.Name, _ => new Series());
+            // The orchestrator can publish the end of one run twice.
+            if (!crashes.TryBegin(stopped.Snapshot.StartTimeStamp, out var attempt))
+                return;
+            var pause = attempt == 1 ? ShortestPause : TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, ShortestPause.Ticks << Math.Min(attempt - 1, 16)));
+            log.LogWarning("Crashed (exit code {ExitCode}); restart {Attempt} in {Pause:0.0} s.", exitCode, attempt, pause.TotalSeconds);
+            terminal.LogWarning("{Resource} crashed (exit code {ExitCode}); restart {Attempt} in {Pause:0.0} s.", resource.Name, exitCode, attempt, pause.TotalSeconds);
+            await notifications.PublishUpdateAsync(resource, snapshot => snapshot with
+            {
+                State = new ResourceStateSnapshot($"Crashed, restart {attempt}", KnownResourceStateStyles.Warn),
+            });
+            await Task.Delay(pause, lifetime.ApplicationStopping);
+            var started = await commands.ExecuteCommandAsync(resource, KnownResourceCommands.StartCommand, lifetime.ApplicationStopping);
+            if (!started.Success && !lifetime.ApplicationStopping.IsCancellationRequested)
+                log.LogError("Could not be started again: {Message}", started.Message);
+        }
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+        }
+    }
+
+    /// <summary>A stop by a command passes through the state Stopping or ends with exit code 0; a crash does neither.</summary>
+    private bool WasAskedFor(IResource resource, CustomResourceSnapshot snapshot) => snapshot.ExitCode == 0;
+
+    private async Task<string> LastLineAsync(IResource resource)
+    {
+        var last = "";
+        await foreach (var batch in resourceLogs.GetAllAsync(resource))
+            last = batch.Where(line => !string.IsNullOrWhiteSpace(line.Content)).Select(line => line.Content).LastOrDefault(last);
+        return last;
+    }
+
+    /// <summary>Crashes of one resource that follow one another.</summary>
+    private sealed class Series
+    {
+        private readonly Lock gate = new();
+        private DateTime? handled;
+        private DateTime lastCrash;
+        private int attempt;
+
+        public bool TryBegin(DateTime? startOfRun, out int number)
+        {
+            lock (gate)
+            {
+                number = attempt;
+                if (startOfRun is not null && startOfRun == handled)
+                    return false;
+                handled = startOfRun;
+                var now = DateTime.UtcNow;
+                attempt = now - lastCrash > Recovered ? 1 : attempt + 1;
+                lastCrash = now;
+                number = attempt;
+                return true;
+            }
+        }
+    }
+}
+
+internal static class RestartOnCrashExtensions
+{
+    /// <summary>Starts the program again when it crashes, but not when it was stopped on purpose or ends with <paramref name="refusalExitCode"/>.</summary>
+    public static IResourceBuilder<T> WithRestartOnCrash<T>(this IResourceBuilder<T> program, int? refusalExitCode = null)
+        where T : ExecutableResource
+    {
+        program.ApplicationBuilder.Services.TryAddSingleton<StartFailure>();
+        program.ApplicationBuilder.Services.TryAddEventingSubscriber<RestartOnCrash>();
+        return program.WithAnnotation(new RestartOnCrashAnnotation(refusalExitCode), ResourceAnnotationMutationBehavior.Replace);
+    }
+}

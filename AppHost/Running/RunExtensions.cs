@@ -1,0 +1,23 @@
+using Hybrid.Toolchain;
+
+namespace Hybrid.AppHost.Running;
+
+internal static class RunExtensions
+{
+    /// <summary>Runs until the application is stopped. What keeps it from starting is one line on standard error.</summary>
+    /// <returns>The exit code: 0, or 1 when it could not start or a check failed.</returns>
+    public static async Task<int> RunToExitCodeAsync(this DistributedApplication app)
+    {
+        try
+        {
+            await using (app)
+                await app.RunAsync();
+            return Environment.ExitCode;
+        }
+        catch (Exception e) when (e is SetupException or DistributedApplicationException)
+        {
+            await Console.Error.WriteLineAsync(e.Message);
+            return 1;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Hybrid.AppHost.Running;
+
+/// <summary>What the person at the terminal sees: our own lines as they are, and only warnings of the host.</summary>
+internal static class Terminal
+{
+    /// <summary>Category of the lines that are meant for the terminal.</summary>
+    public const string Category = "Hybrid";
+
+    public static void UsePlainLines(this ILoggingBuilder logging)
+    {
+        logging.AddFilter("Aspire.Hosting", LogLevel.Warning);
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+        logging.AddConsole(console => console.FormatterName = PlainLines.FormatterName);
+        logging.AddConsoleFormatter<PlainLines, ConsoleFormatterOptions>();
+    }
+
+    private sealed class PlainLines() : ConsoleFormatter(FormatterName)
+    {
+        public const string FormatterName = "plain";
+
+        public override void Write<TState>(in LogEntry<TState> entry, IExternalScopeProvider? scopes, TextWriter output)
+        {
+            var level = entry.LogLevel switch { LogLevel.Warning => "warning: ", >= LogLevel.Error => "error: ", _ => "" };
+            output.WriteLine(level + entry.Formatter(entry.State, null) + (entry.Exception is { } e ? $" ({e.Message})" : ""));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+using System.CommandLine;
+using System.Diagnostics.CodeAnalysis;
+
+namespace Hybrid.AppHost.Start;
+
+/// <summary>Where Postgres and Kafka come from when no connection string names an external server.</summary>
+internal enum InfrastructureKind
+{
+    /// <summary>A container where an engine answers, else a native server.</summary>
+    Auto,
+
+    /// <summary>Server programs on this machine.</summary>
+    Native,
+
+    /// <summary>Containers, and nothing else.</summary>
+    Containers,
+}
+
+/// <summary>What the person who starts the topology asked for.</summary>
+/// <param name="Check">Start, drive one round of the loop, stop, and report the outcome by the exit code.</param>
+/// <param name="Fresh">Remove what earlier starts left in the state folder.</param>
+/// <param name="State">Absolute path of the folder of data, logs and <c>endpoints.json</c>.</param>
+/// <param name="RandomPorts">Use free ports instead of the documented ones.</param>
+/// <param name="HostArguments">Passed on to the host: configuration and Aspire's publishing switches.</param>
+internal sealed record StartOptions(
+    bool Check, bool Fresh, string State, bool RandomPorts, InfrastructureKind Infrastructure, string[] HostArguments)
+{
+    private static readonly string[] HostSwitches = ["--publisher", "--operation", "--step", "--output-path"];
+    private static readonly string[] HostPrefixes = ["ASPIRE_", "ASPNETCORE_", "DOTNET_"];
+
+    /// <summary>Parses the command line.</summary>
+    /// <returns>False when the process should end with <paramref name="exitCode"/>: help was printed (0) or an option is wrong (2).</returns>
+    public static bool TryParse(string[] args, [NotNullWhen(true)] out StartOptions? options, out int exitCode)
+    {
+        var check = new Option<bool>("--check") { Description = "Start everything, drive one round of the loop, print a summary and stop; exit code 0 or 1." };
+        var fresh = new Option<bool>("--fresh") { Description = "Start anew: remove the data of earlier starts." };
+        var state = new Option<string>("--state")
+        {
+            Description = "Folder of data, logs and endpoints.json.",
+            HelpName = "DIR",
+            DefaultValueFactory = _ => DefaultState(),
+        };
+        var randomPorts = new Option<bool>("--random-ports") { Description = "Use free ports instead of the documented ones; endpoints.json lists them." };
+        var infrastructure = new Option<InfrastructureKind>("--infrastructure")
+        {
+            Description = "Where Postgres and Kafka come from: containers where an engine answers and native servers elsewhere (auto), or only one of the two.",
+            HelpName = "auto|native|containers",
+        };
+        var command = new RootCommand(
+            "Starts Hybrid: the control plane (Go), two data planes and metering (Rust), Kafka and Postgres. Ctrl-C stops everything, a second Ctrl-C at once.\n\n"
+            + "Servers of your own: set ConnectionStrings__hybriddb (Host=…;Port=…;Username=…;Password=…;Database=…) or ConnectionStrings__kafka (host:port).")
+        {
+            check, fresh, state, randomPorts, infrastructure,
+        };
+        command.TreatUnmatchedTokensAsErrors = false;
+
+        options = null;
+        var parsed = command.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            Console.Error.WriteLine($"{parsed.Errors[0].Message} See `dotnet run --project AppHost -- --help`.");
+            exitCode = 2;
+            return false;
+        }
+        if (parsed.Action is not null)
+        {
+            exitCode = parsed.Invoke();
+            return false;
+        }
+        exitCode = 2;
+        if (UnknownOf(parsed.UnmatchedTokens) is { } unknown)
+        {
+            Console.Error.WriteLine($"Unknown option {unknown}. See `dotnet run --project AppHost -- --help`.");
+            return false;
+        }
+        if (string.IsNullOrWhiteSpace(parsed.GetValue(state)))
+        {
+            Console.Error.WriteLine("--state needs a folder.");
+            return false;
+        }
+        options = new StartOptions(
+            parsed.GetValue(check), parsed.GetValue(fresh), Path.GetFullPath(parsed.GetValue(state)!), parsed.GetValue(randomPorts),
+            parsed.GetValue(infrastructure), [.. parsed.UnmatchedTokens]);
+        exitCode = 0;
+        return true;
+    }
+
+    /// <summary>The first token that is neither configuration nor a switch of the host, so that a misspelt option never goes unnoticed.</summary>
+    private static string? UnknownOf(IReadOnlyList<string> tokens) =>
+        tokens.Where((token, i) => !IsConfiguration(token) && !HostSwitches.Contains(token) && (i == 0 || !HostSwitches.Contains(tokens[i - 1]))).FirstOrDefault();
+
+    /// <summary><c>Section:Key=Value</c>, or a variable of .NET's or Aspire's, with or without leading dashes.</summary>
+    private static bool IsConfiguration(string token)
+    {
+        var key = token.TrimStart('-').Split('=', 2) is [var name, _] ? name : "";
+        return key.Contains(':') || HostPrefixes.Any(prefix => key.StartsWith(prefix, StringComparison.Ordinal));
+    }
+
+    private static string DefaultState()
+    {
+        if (!OperatingSystem.IsLinux())
+            return Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "hybrid");
+        // The home of root is closed to the plain user that Postgres runs as.
+        if (Environment.IsPrivilegedProcess)
+            return "/var/lib/hybrid";
+        var xdg = Environment.GetEnvironmentVariable("XDG_STATE_HOME");
+        return Path.Combine(xdg is { Length: > 0 } ? xdg : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local/state"), "hybrid");
+    }
+}
