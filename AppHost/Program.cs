@@ -1,5 +1,6 @@
 using Hybrid.AppHost;
 using Hybrid.AppHost.Infrastructure;
+using Hybrid.Toolchain;
 
 return await Launch.RunAsync(args, static (builder, prepared) =>
 {
@@ -7,7 +8,7 @@ return await Launch.RunAsync(args, static (builder, prepared) =>
     var database = builder.AddCatalogDatabase("hybriddb", prepared);
     var kafka = builder.AddEventBroker("kafka", prepared);
 
-    var controlPlane = builder.AddExecutable("control-plane", prepared.Programs.ControlPlane, prepared.State.FolderOf("control-plane"))
+    var controlPlane = builder.AddExecutable("control-plane", Programs.ControlPlane, prepared.State.FolderOf("control-plane"))
         .WithHttpEndpoint(ports.ControlPlaneHttp, name: "http", env: "HTTP_PORT", isProxied: false)
         .WithHttpEndpoint(ports.ControlPlaneGrpc, name: "grpc", env: "GRPC_PORT", isProxied: false).WithEndpoint("grpc", e => e.Transport = "http2")
         .WithReference(database.Connection).WaitFor(database.Server)
@@ -19,7 +20,7 @@ return await Launch.RunAsync(args, static (builder, prepared) =>
     List<Service> dataPlanes = [];
     foreach (var (node, port) in ports.DataPlanes)
     {
-        var dataPlane = builder.AddExecutable(node, prepared.Programs.DataPlane, prepared.State.FolderOf(node))
+        var dataPlane = builder.AddExecutable(node, Programs.DataPlane, prepared.State.FolderOf(node))
             .WithHttpEndpoint(port.Http, name: "http", env: "HTTP_PORT", isProxied: false)
             .WithHttpEndpoint(port.Grpc, name: "grpc", env: "GRPC_PORT", isProxied: false).WithEndpoint("grpc", e => e.Transport = "http2")
             .WithEnvironment("NODE_ID", node)
@@ -35,7 +36,7 @@ return await Launch.RunAsync(args, static (builder, prepared) =>
         dataPlanes.Add(new Service(dataPlane, "http", "grpc"));
     }
 
-    var metering = builder.AddExecutable("metering", prepared.Programs.Metering, prepared.State.FolderOf("metering"))
+    var metering = builder.AddExecutable("metering", Programs.Metering, prepared.State.FolderOf("metering"))
         .WithHttpEndpoint(ports.MeteringHttp, name: "http", env: "HTTP_PORT", isProxied: false)
         .WithReference(kafka.Connection).WaitFor(kafka.Server)
         .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn ? "true" : "false")

@@ -24,8 +24,8 @@ internal static class EventBroker
             return new InfrastructureServer(container, container);
         }
 
-        var isStandIn = prepared.Tools.Kafka is null;
-        var server = prepared.Tools.Kafka is null ? builder.AddStandIn(prepared) : builder.AddNative(prepared);
+        var isStandIn = prepared.Tools.Kafka.Distribution is null;
+        var server = isStandIn ? builder.AddStandIn(prepared) : builder.AddNative(prepared);
         builder.Services.AddHealthChecks().AddCheck("kafka", new KafkaHealthCheck(prepared.Ports.Kafka));
         server.WithEndpoint(prepared.Ports.Kafka, name: "tcp", scheme: "tcp", isProxied: false).WithHealthCheck("kafka");
         var address = $"127.0.0.1:{prepared.Ports.Kafka.ToString(CultureInfo.InvariantCulture)}";
@@ -35,13 +35,13 @@ internal static class EventBroker
     private static IResourceBuilder<ExecutableResource> AddNative(this IDistributedApplicationBuilder builder, Preparation prepared)
     {
         var native = NativeKafka.Prepare(prepared);
-        InfrastructureServer.Announce("Kafka", $"native server, {prepared.Tools.Kafka!.Libraries} (by {prepared.Tools.Kafka.Origin}), data in {native.DataFolder}");
+        InfrastructureServer.Announce("Kafka", $"native server, {prepared.Tools.Kafka.Distribution!.Libraries} (by {prepared.Tools.Kafka.Distribution.Origin}), data in {native.DataFolder}");
         return builder.AddExecutable(ServerName, native.Command, native.DataFolder, native.Arguments);
     }
 
     private static IResourceBuilder<ExecutableResource> AddStandIn(this IDistributedApplicationBuilder builder, Preparation prepared)
     {
-        InfrastructureServer.Announce("Kafka", $"WARNING: in-memory stand-in (librdkafka's mock cluster), because: {prepared.Tools.WhyNoKafka}.");
+        InfrastructureServer.Announce("Kafka", $"WARNING: in-memory stand-in (librdkafka's mock cluster), because: {prepared.Tools.Kafka.WhyNot}.");
         InfrastructureServer.Announce("Kafka", "WARNING: events do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice.");
         return builder.AddExecutable(
             ServerName, "dotnet", prepared.State.FolderOf("kafka"), HostChoice.Metadata("KafkaStandIn"), prepared.Ports.Kafka.ToString(CultureInfo.InvariantCulture));

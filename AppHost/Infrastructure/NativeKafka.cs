@@ -7,7 +7,7 @@ internal sealed record NativeKafka(string Command, string[] Arguments, string Da
 {
     public static NativeKafka Prepare(Preparation prepared)
     {
-        var kafka = prepared.Tools.Kafka ?? throw new InvalidOperationException("There is no Kafka to prepare.");
+        var kafka = prepared.Tools.Kafka.Distribution ?? throw new InvalidOperationException("There is no Kafka to prepare.");
         var folder = prepared.State.FolderOf("kafka");
         var data = Path.Combine(folder, "data");
         var properties = Path.Combine(folder, "server.properties");
