@@ -8,8 +8,8 @@ internal static class SetUp
     public static Task<ToolSet> ToolsAsync(ITestOutputHelper? output = null) =>
         Setup.RunAsync(new Progress(Say(output)), TestContext.Current.CancellationToken);
 
-    public static async Task<Programs> ProgramsAsync(ITestOutputHelper? output = null) =>
-        await Programs.BuildAsync(await ToolsAsync(output), new Progress(Say(output)), TestContext.Current.CancellationToken);
+    public static Task BuildRustAsync(ITestOutputHelper? output = null) =>
+        Programs.BuildRustAsync(new Progress(Say(output)), TestContext.Current.CancellationToken);
 
     private static Action<string> Say(ITestOutputHelper? output) => line =>
     {

@@ -1,18 +1,21 @@
-using Hybrid.Toolchain.Debian;
-
 namespace Hybrid.Toolchain;
 
 /// <summary>Makes the committed Go code of the contracts, and the OpenAPI document. C# and Rust make theirs while they build.</summary>
 internal static class CodeGeneration
 {
-    private static readonly string PackageList = Path.Combine(Workspace.Root, "eng/debian/go-generators.txt");
+    // A module of its own, which go.mod does not require.
+    private const string GrpcGeneratorVersion = "v1.6.1";
 
+    /// <summary>The compiler's builds are universal on macOS.</summary>
     public static string Protoc { get; } = Path.Combine(
         Workspace.GrpcToolsPackage, "tools",
-        OperatingSystem.IsWindows() ? "windows_x64/protoc.exe" : OperatingSystem.IsMacOS() ? "macosx_x64/protoc" : "linux_x64/protoc");
+        OperatingSystem.IsMacOS() ? "macosx_universal"
+            : System.Runtime.InteropServices.RuntimeInformation.OSArchitecture == System.Runtime.InteropServices.Architecture.Arm64 ? "linux_arm64" : "linux_x64",
+        "protoc");
 
-    public static async Task RunAsync(GoTools go, Progress progress, CancellationToken cancellationToken)
+    public static async Task RunAsync(Progress progress, CancellationToken cancellationToken)
     {
+        var go = await Setup.GoAsync(progress, cancellationToken);
         await progress.StepAsync("Go code of the contracts", async report =>
         {
             var plugins = await PluginFolderAsync(go, report, cancellationToken);
@@ -44,29 +47,32 @@ internal static class CodeGeneration
         });
     }
 
-    /// <summary>Debian's plugins where its packages stand in, else those of the module proxy.</summary>
+    /// <summary>protoc's plugins, from where the libraries come from too.</summary>
     private static async Task<string> PluginFolderAsync(GoTools go, Action<string> report, CancellationToken cancellationToken)
     {
-        if (go.LibrariesAreDebian)
-        {
-            var packages = await File.ReadAllLinesAsync(PackageList, cancellationToken);
-            await new DebianPackages(DebianSuite.Name).BringAsync(packages, _ => false, GoSetup.DebianRoot, report, cancellationToken);
-            return Path.Combine(GoSetup.DebianRoot, "usr/bin");
-        }
-        report("building the generators");
-        var folder = Path.Combine(Workspace.PrivateFolder, "bin");
-        var environment = new Dictionary<string, string?>(go.Environment) { ["GOBIN"] = folder };
-        foreach (var generator in (string[])
-                 [
-                     "google.golang.org/protobuf/cmd/protoc-gen-go", "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
-                     "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway", "github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv2",
-                 ])
-        {
-            var install = await Subprocess.RunAsync(
-                go.Program, ["install", generator + "@latest"], Workspace.GoModule, environment, cancellationToken: cancellationToken);
-            if (!install.Succeeded)
-                throw new SetupException($"go install {generator} failed:\n{install.Tail()}");
-        }
-        return folder;
+        if (go.Packages is { } source)
+            return (await source.BringAsync(PackageSet.GoGenerators, report, cancellationToken)).Folder;
+        var gateway = "github.com/grpc-ecosystem/grpc-gateway/v2";
+        var gatewayVersion = Versions.OfGoModule(gateway);
+        string[] generators =
+        [
+            $"google.golang.org/protobuf/cmd/protoc-gen-go@{Versions.OfGoModule("google.golang.org/protobuf")}",
+            $"google.golang.org/grpc/cmd/protoc-gen-go-grpc@{GrpcGeneratorVersion}",
+            $"{gateway}/protoc-gen-grpc-gateway@{gatewayVersion}",
+            $"{gateway}/protoc-gen-openapiv2@{gatewayVersion}",
+        ];
+        return await StampedFolder.EnsureAsync(
+            Path.Combine(Workspace.PrivateFolder, "generators"), StampedFolder.Fingerprint([], [go.Version.ToString(), .. generators]), async draft =>
+            {
+                var environment = new Dictionary<string, string?>(go.Environment) { ["GOBIN"] = draft };
+                foreach (var generator in generators)
+                {
+                    report($"building {generator}");
+                    var install = await Subprocess.RunAsync(
+                        go.Program, ["install", generator], Workspace.GoModule, environment, cancellationToken: cancellationToken);
+                    if (!install.Succeeded)
+                        throw new SetupException($"go install {generator} failed:\n{install.Tail()}");
+                }
+            });
     }
 }

@@ -1,111 +1,78 @@
-using System.Text.RegularExpressions;
-using Hybrid.Toolchain.Debian;
-
 namespace Hybrid.Toolchain;
 
 /// <summary>Go, and where the control plane's libraries come from.</summary>
 /// <param name="Program">The <c>go</c> command.</param>
-/// <param name="LibrariesAreDebian">True when they come as Debian packages, false when the module proxy answered.</param>
-/// <param name="Environment">What every call of <paramref name="Program"/> needs.</param>
-public sealed record GoTools(string Program, string Version, string Origin, bool LibrariesAreDebian, IReadOnlyDictionary<string, string?> Environment)
+/// <param name="Origin">Where <paramref name="Program"/> comes from, for people.</param>
+/// <param name="LibrariesFrom">Where the libraries come from, for people.</param>
+/// <param name="Environment">What every call of <paramref name="Program"/> needs; a null value removes a variable.</param>
+public sealed record GoTools(
+    string Program, Version Version, string Origin, string LibrariesFrom, IReadOnlyDictionary<string, string?> Environment)
 {
-    /// <summary>For people.</summary>
-    public string LibrariesFrom => LibrariesAreDebian ? "Debian packages, in go-control-plane/vendor" : "the module proxy";
+    /// <summary>The package archive that the libraries come from, or null when the module proxy answered.</summary>
+    internal IPackageSource? Packages { get; init; }
 }
 
-internal static partial class GoSetup
+internal static class GoSetup
 {
-    private const string DebianVersion = "1.27";
-    private static readonly Version Oldest = new(1, 26);
     private static readonly TimeSpan ProxyPatience = TimeSpan.FromMinutes(5);
+    private static readonly KeyValuePair<string, string?> NoDownloads = new("GOTOOLCHAIN", "local");
 
-    internal static readonly string DebianRoot = Path.Combine(Workspace.PrivateFolder, "debian");
-    private static readonly string DebianGo = Path.Combine(DebianRoot, "usr/lib/go-" + DebianVersion, "bin/go");
-
-    private static readonly string LibraryList = Path.Combine(Workspace.Root, "eng/debian/go-libraries.txt");
-
-    public static async Task<GoTools> EnsureAsync(SetupState state, Progress progress, CancellationToken cancellationToken)
+    public static async Task<GoTools> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
-        var (program, version, origin) = await FindOnMachineAsync(cancellationToken)
-            ?? (await BringFromDebianAsync(progress, cancellationToken), DebianVersion, "Debian, private folder");
-
-        var inputs = SetupState.Fingerprint(
-            [Path.Combine(Workspace.GoModule, "go.mod"), Path.Combine(Workspace.GoModule, "go.sum"), LibraryList], program, version, Workspace.Root);
-        var libraries = state.Get("go-libraries", inputs);
-        if (libraries == "debian" && !GoVendor.Exists)
-            libraries = null;
-        if (libraries is null)
+        var origin = "this machine";
+        var found = await FindOnMachineAsync(cancellationToken);
+        if (found is null && PackageSource.OfThisMachine is { } source)
         {
-            libraries = await progress.StepAsync("Go libraries", report => BringLibrariesAsync(program, report, cancellationToken));
-            state.Set("go-libraries", inputs, libraries);
+            origin = source.Name;
+            var brought = await progress.StepAsync($"Go from {source.Name}", report => source.BringAsync(PackageSet.GoCompiler, report, cancellationToken));
+            found = await AskAsync(Path.Combine(brought.Folder, "bin/go"), cancellationToken);
         }
-        return new GoTools(
-            program, version, origin, libraries == "debian",
-            EnvironmentFor(program, libraries));
+        var (program, version) = found ?? throw new SetupException($"Go {Versions.OldestGo} or newer is needed. {Install.Go}");
+
+        Dictionary<string, string?> environment = new([NoDownloads]);
+        if (origin != "this machine")
+            environment["GOROOT"] = null;
+        var packages = await progress.StepAsync("Go libraries", report => BringLibrariesAsync(program, environment, report, cancellationToken));
+        if (packages is null)
+            return new GoTools(program, version, origin, "the module proxy", environment);
+        environment["GOPROXY"] = "off";
+        environment["GOFLAGS"] = "-mod=vendor";
+        return new GoTools(program, version, origin, $"{packages.Name}, in go-control-plane/vendor", environment) { Packages = packages };
     }
 
     /// <summary>A Go on this machine that is new enough, or null.</summary>
-    public static async Task<(string Program, string Version, string Origin)?> FindOnMachineAsync(CancellationToken cancellationToken)
+    public static async Task<(string Program, Version Version)?> FindOnMachineAsync(CancellationToken cancellationToken) =>
+        Subprocess.Find("go") is { } program ? await AskAsync(program, cancellationToken) : null;
+
+    private static async Task<(string Program, Version Version)?> AskAsync(string program, CancellationToken cancellationToken)
     {
-        if (Subprocess.Find("go") is not { } program)
-            return null;
-        var answer = await Subprocess.RunAsync(program, ["version"], environment: [new("GOTOOLCHAIN", "local")], cancellationToken: cancellationToken);
-        var match = VersionText().Match(answer.Output);
-        return match.Success && Version.Parse(match.Groups[1].Value) >= Oldest ? (program, match.Groups[1].Value, "this machine") : null;
+        var answer = await Subprocess.RunAsync(program, ["version"], environment: [NoDownloads], cancellationToken: cancellationToken);
+        return Versions.In(answer.Output) is { } version && version >= Versions.OldestGo ? (program, version) : null;
     }
 
-    public static string OldestVersion => Oldest.ToString();
-
-    private static async Task<string> BringFromDebianAsync(Progress progress, CancellationToken cancellationToken)
+    /// <returns>Null when the module proxy answered, else what takes its place.</returns>
+    private static async Task<IPackageSource?> BringLibrariesAsync(
+        string program, Dictionary<string, string?> environment, Action<string> report, CancellationToken cancellationToken)
     {
-        if (File.Exists(DebianGo))
-            return DebianGo;
-        if (!DebianPackages.Available)
-            throw new SetupException($"Go {Oldest} or newer is needed. {Install.Go}");
-        await progress.StepAsync("Go from Debian", async report =>
+        var source = PackageSource.OfThisMachine;
+        if (source is null || Refusals.Recent("go-libraries", program) is null)
         {
-            string[] packages = [$"golang-{DebianVersion}-go", $"golang-{DebianVersion}-src"];
-            await new DebianPackages(DebianSuite.Name).BringAsync(packages, _ => false, DebianRoot, report, cancellationToken);
-            return true;
-        });
-        return DebianGo;
-    }
-
-    private static async Task<string> BringLibrariesAsync(string program, Action<string> report, CancellationToken cancellationToken)
-    {
-        GoVendor.Remove();
-        report("asking the module proxy");
-        var download = await Subprocess.RunAsync(
-            program, ["mod", "download"], Workspace.GoModule, EnvironmentFor(program, "proxy"), ProxyPatience, onLine: line => ReportDownload(line, report), cancellationToken: cancellationToken);
-        if (download.Succeeded)
-            return "proxy";
-        if (!DebianPackages.Available)
-            throw new SetupException($"The Go module proxy does not answer, and this machine has no Debian packages to take its place.\n{download.Tail()}");
-        await new DebianPackages(DebianSuite.Name).BringAsync(
-            await File.ReadAllLinesAsync(LibraryList, cancellationToken), _ => false, DebianRoot, report, cancellationToken);
-        GoVendor.Generate(Path.Combine(DebianRoot, "usr/share/gocode/src"));
-        return "debian";
-    }
-
-    private static void ReportDownload(string line, Action<string> report)
-    {
-        if (line.StartsWith("go: downloading", StringComparison.Ordinal))
-            report(line["go: ".Length..]);
-    }
-
-    private static Dictionary<string, string?> EnvironmentFor(string program, string libraries)
-    {
-        var environment = new Dictionary<string, string?> { ["GOTOOLCHAIN"] = "local" };
-        if (program == DebianGo)
-            environment["GOROOT"] = null;
-        if (libraries == "debian")
-        {
-            environment["GOPROXY"] = "off";
-            environment["GOFLAGS"] = "-mod=vendor";
+            var download = await Subprocess.RunAsync(
+                program, ["mod", "download"], Workspace.GoModule, environment, ProxyPatience, cancellationToken: cancellationToken, onLine: line =>
+                {
+                    if (line.StartsWith("go: downloading", StringComparison.Ordinal))
+                        report(line["go: ".Length..]);
+                });
+            if (download.Succeeded)
+            {
+                StampedFolder.Remove(Workspace.GoVendor);
+                return null;
+            }
+            if (source is null)
+                throw new SetupException($"The Go module proxy does not answer, and this machine has no package archive to take its place.\n{download.Tail()}");
+            Refusals.Remember("go-libraries", program, download.Tail(1));
         }
-        return environment;
+        await source.BringAsync(PackageSet.GoLibraries, report, cancellationToken);
+        return source;
     }
-
-    [GeneratedRegex(@"go(\d+\.\d+)")]
-    private static partial Regex VersionText();
 }

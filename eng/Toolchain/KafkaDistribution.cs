@@ -5,24 +5,42 @@ namespace Hybrid.Toolchain;
 /// <summary>Apache Kafka as jars, and the Java that runs them.</summary>
 /// <param name="Libraries">Folder of the jars.</param>
 /// <param name="Java">The <c>java</c> command.</param>
+/// <param name="Origin">Where the jars come from, for people.</param>
 public sealed record KafkaDistribution(string Libraries, string Java, string Origin);
+
+/// <param name="Distribution">Null when there is none.</param>
+/// <param name="WhyNot">Why there is none, and what to do; empty when there is one.</param>
+public sealed record KafkaChoice(KafkaDistribution? Distribution, string WhyNot = "");
 
 internal static partial class KafkaSetup
 {
-    private const int OldestJava = 17;
+    public const int OldestJava = 17;
 
-    // A repository that does not answer is asked again after a while, not at every start.
-    private static readonly TimeSpan RefusalKept = TimeSpan.FromDays(1);
     private static readonly TimeSpan RepositoryPatience = TimeSpan.FromMinutes(3);
 
     private static readonly string Pom = Path.Combine(Workspace.Root, "eng/kafka/pom.xml");
-    private static readonly string PrivateLibraries = Path.Combine(Workspace.PrivateFolder, "kafka/libs");
+    private static readonly string Brought = Path.Combine(Workspace.PrivateFolder, "kafka");
 
-    /// <returns>The distribution, or null and why there is none.</returns>
-    public static async Task<(KafkaDistribution? Kafka, string WhyNot)> EnsureAsync(
-        SetupState state, Progress progress, CancellationToken cancellationToken)
+    public static async Task<KafkaChoice> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
-        var java = await FindJavaAsync(state, cancellationToken);
+        if (await KnownAsync(cancellationToken) is { } known)
+            return known;
+        try
+        {
+            var libraries = await progress.StepAsync("Kafka by Maven", report => BringAsync(report, cancellationToken));
+            return new KafkaChoice(new KafkaDistribution(libraries, (await FindJavaAsync(cancellationToken))!, "Maven"));
+        }
+        catch (SetupException e)
+        {
+            Refusals.Remember("kafka", StampedFolder.Fingerprint([Pom]), e.Message);
+            return new KafkaChoice(null, e.Message);
+        }
+    }
+
+    /// <returns>Null when only Maven's repository can tell.</returns>
+    public static async Task<KafkaChoice?> KnownAsync(CancellationToken cancellationToken)
+    {
+        var java = await FindJavaAsync(cancellationToken);
         foreach (var variable in (string[])["HYBRID_KAFKA_HOME", "KAFKA_HOME"])
         {
             if (Environment.GetEnvironmentVariable(variable) is not { Length: > 0 } home)
@@ -31,44 +49,36 @@ internal static partial class KafkaSetup
                 throw new SetupException($"{variable}={home} holds no Kafka: no libs/kafka-server*.jar or libs/kafka_*.jar there.");
             return java is null
                 ? throw new SetupException($"{variable} is set, but there is no Java {OldestJava} or newer to run Kafka. {Install.Java}")
-                : (new KafkaDistribution(libraries, java, variable), "");
+                : new KafkaChoice(new KafkaDistribution(libraries, java, variable));
         }
 
         if (java is null)
-            return (null, $"no Java {OldestJava} or newer. {Install.Java}");
-        if (FindJars(Path.GetDirectoryName(PrivateLibraries)!) is { } brought)
-            return (new KafkaDistribution(brought, java, "Maven, private folder"), "");
-        if (Subprocess.Find("mvn") is not { } maven)
-            return (null, $"HYBRID_KAFKA_HOME is not set and there is no Maven to bring Kafka. {Install.Kafka}");
-
-        var inputs = SetupState.Fingerprint([Pom], maven);
-        if (state.Get("kafka-refused", inputs, RefusalKept) is { } refused)
-            return (null, refused);
-        if (await progress.StepAsync("Kafka by Maven", report => BringAsync(maven, report, cancellationToken)) is not { } failure)
-            return (new KafkaDistribution(PrivateLibraries, java, "Maven, private folder"), "");
-        state.Set("kafka-refused", inputs, failure);
-        return (null, failure);
+            return new KafkaChoice(null, $"There is no Java {OldestJava} or newer. {Install.Java}");
+        var inputs = StampedFolder.Fingerprint([Pom]);
+        if (StampedFolder.StampOf(Brought) == inputs)
+            return new KafkaChoice(new KafkaDistribution(Brought, java, "Maven"));
+        if (Subprocess.Find("mvn") is null)
+            return new KafkaChoice(null, $"HYBRID_KAFKA_HOME is not set, and there is no Maven to bring Kafka. {Install.Kafka}");
+        return Refusals.Recent("kafka", inputs) is { } reason ? new KafkaChoice(null, reason) : null;
     }
 
-    public static async Task<string?> FindJavaAsync(SetupState state, CancellationToken cancellationToken)
+    /// <returns>A Java on this machine that is new enough, or null.</returns>
+    private static async Task<string?> FindJavaAsync(CancellationToken cancellationToken)
     {
         string?[] candidates =
         [
-            Environment.GetEnvironmentVariable("JAVA_HOME") is { Length: > 0 } home ? Path.Combine(home, "bin", OperatingSystem.IsWindows() ? "java.exe" : "java") : null,
+            Environment.GetEnvironmentVariable("JAVA_HOME") is { Length: > 0 } home ? Path.Combine(home, "bin/java") : null,
             Subprocess.Find("java"),
         ];
-        foreach (var java in candidates.OfType<string>().Where(File.Exists))
+        foreach (var java in candidates.OfType<string>().Where(Subprocess.IsThere))
         {
-            // `java -version` takes longer than all other questions together.
-            var inputs = SetupState.Fingerprint([], java, File.ResolveLinkTarget(java, returnFinalTarget: true)?.FullName ?? java);
-            var version = state.Get("java " + java, inputs);
-            if (version is null)
-            {
-                var answer = await Subprocess.RunAsync(java, ["-version"], cancellationToken: cancellationToken);
-                version = JavaVersion().Match(answer.Output) is { Success: true } match ? match.Groups[1].Value : "0";
-                state.Set("java " + java, inputs, version);
-            }
-            if (int.Parse(version, System.Globalization.CultureInfo.InvariantCulture) >= OldestJava)
+            // A Java states its version in a file, which is read much faster than Java starts.
+            var program = File.ResolveLinkTarget(java, returnFinalTarget: true)?.FullName ?? java;
+            var release = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(program)!, "../release"));
+            var text = File.Exists(release)
+                ? await File.ReadAllTextAsync(release, cancellationToken)
+                : (await Subprocess.RunAsync(java, ["-version"], cancellationToken: cancellationToken)).Output;
+            if (JavaVersion().Match(text) is { Success: true } match && int.Parse(match.Groups[1].Value) >= OldestJava)
                 return java;
         }
         return null;
@@ -78,20 +88,18 @@ internal static partial class KafkaSetup
         ((string[])[Path.Combine(home, "libs"), home]).FirstOrDefault(folder =>
             Directory.Exists(folder) && Directory.EnumerateFiles(folder, "kafka*.jar").Any(f => KafkaJar().IsMatch(Path.GetFileName(f))));
 
-    /// <returns>Null when it is there, else why not.</returns>
-    private static async Task<string?> BringAsync(string maven, Action<string> report, CancellationToken cancellationToken)
-    {
-        var draft = PrivateLibraries + ".new";
-        var copy = await Subprocess.RunAsync(
-            maven, ["-q", "-B", "-f", Pom, "dependency:copy-dependencies", "-DincludeScope=runtime", $"-DoutputDirectory={draft}"],
-            timeout: RepositoryPatience, onLine: report, cancellationToken: cancellationToken);
-        if (!copy.Succeeded || FindJars(draft) is null)
-            return $"Maven's repository does not answer. {Install.Kafka}";
-        Directory.Move(draft, PrivateLibraries);
-        return null;
-    }
+    private static Task<string> BringAsync(Action<string> report, CancellationToken cancellationToken) =>
+        StampedFolder.EnsureAsync(Brought, StampedFolder.Fingerprint([Pom]), async draft =>
+        {
+            report("asking Maven's repository");
+            var copy = await Subprocess.RunAsync(
+                "mvn", ["-q", "-B", "-f", Pom, "dependency:copy-dependencies", "-DincludeScope=runtime", $"-DoutputDirectory={draft}"],
+                timeout: RepositoryPatience, onLine: report, cancellationToken: cancellationToken);
+            if (!copy.Succeeded || FindJars(draft) is null)
+                throw new SetupException($"Maven's repository does not answer. {Install.Kafka}");
+        });
 
-    [GeneratedRegex("version \"(\\d+)")]
+    [GeneratedRegex("version[ =]\"(\\d+)", RegexOptions.IgnoreCase)]
     private static partial Regex JavaVersion();
 
     [GeneratedRegex(@"^kafka(-server|_\d)")]

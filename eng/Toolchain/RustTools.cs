@@ -1,113 +1,99 @@
-using System.Text.RegularExpressions;
-using Hybrid.Toolchain.Debian;
-
 namespace Hybrid.Toolchain;
 
 /// <summary>Cargo, and where the crates come from.</summary>
 /// <param name="Program">The <c>cargo</c> command.</param>
-/// <param name="CratesFrom">For people: "the crate registry" or "Debian packages".</param>
+/// <param name="CratesFrom">Where the crates come from, for people.</param>
 /// <param name="WorkspaceFolder">Where to call it: the sources, or a folder of links to them with a lock file of its own.</param>
-/// <param name="Environment">What every call needs.</param>
+/// <param name="Environment">What every call needs. Among it is CARGO_TARGET_DIR: built programs lie in one place always.</param>
 public sealed record RustTools(
-    string Program, string Version, string CratesFrom, string WorkspaceFolder, IReadOnlyDictionary<string, string?> Environment)
-{
-    /// <summary>Where it builds to.</summary>
-    public string TargetFolder => Path.Combine(WorkspaceFolder, "target");
-}
+    string Program, Version Version, string CratesFrom, string WorkspaceFolder, IReadOnlyDictionary<string, string?> Environment);
 
-internal static partial class RustSetup
+internal static class RustSetup
 {
-    private static readonly Version Oldest = new(1, 88);
     private static readonly TimeSpan RegistryPatience = TimeSpan.FromMinutes(5);
 
-    private static readonly string CrateList = Path.Combine(Workspace.Root, "eng/debian/rust-crates.txt");
-    private static readonly string DebianRoot = Path.Combine(Workspace.PrivateFolder, "debian");
-    private static readonly string DebianCargoHome = Path.Combine(Workspace.PrivateFolder, "cargo");
-    private static readonly string LinkedWorkspace = Path.Combine(Workspace.PrivateFolder, "rust");
+    private static readonly string[] NotLinked = ["Cargo.lock", "target"];
 
-    public static string OldestVersion => Oldest.ToString();
-
-    public static async Task<RustTools> EnsureAsync(SetupState state, Progress progress, CancellationToken cancellationToken)
+    public static async Task<RustTools> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
         var (program, version) = await FindOnMachineAsync(cancellationToken)
-            ?? throw new SetupException($"Rust {Oldest} or newer is needed. {Install.Rust}");
-        var librdkafka = Librdkafka.Ensure();
-
-        var inputs = SetupState.Fingerprint(
-            [.. Directory.GetFiles(Workspace.RustSources, "Cargo.toml", SearchOption.TopDirectoryOnly), CrateList], program, version, Workspace.Root);
-        var crates = state.Get("rust-crates", inputs);
-        if (crates is null)
+            ?? throw new SetupException($"Rust {Versions.OldestRust} or newer is needed. {Install.Rust}");
+        Dictionary<string, string?> environment = new()
         {
-            crates = await progress.StepAsync("Rust crates", report => BringCratesAsync(program, report, cancellationToken));
-            state.Set("rust-crates", inputs, crates);
-        }
-
-        var environment = new Dictionary<string, string?> { ["RDKAFKA_LIB_DIR"] = librdkafka };
-        if (crates == "registry")
-            return new RustTools(program, version, "the crate registry", Workspace.RustSources, environment);
-        LinkWorkspace();
-        environment["CARGO_HOME"] = DebianCargoHome;
-        environment["CARGO_NET_OFFLINE"] = "true";
-        return new RustTools(program, version, "Debian packages", LinkedWorkspace, environment);
+            ["RDKAFKA_LIB_DIR"] = await Librdkafka.EnsureAsync(cancellationToken),
+            ["CARGO_TARGET_DIR"] = Programs.RustTarget,
+        };
+        return await progress.StepAsync("Rust crates", async report =>
+        {
+            var source = PackageSource.OfThisMachine;
+            if (source is null || Refusals.Recent("rust-crates", program) is null)
+            {
+                var refusal = await AskRegistryAsync(program, report, cancellationToken);
+                if (refusal is null)
+                    return new RustTools(program, version, "the crate registry", Workspace.RustSources, environment);
+                if (source is null)
+                    throw new SetupException($"The crate registry does not answer, and this machine has no package archive to take its place.\n{refusal}");
+                Refusals.Remember("rust-crates", program, refusal);
+            }
+            var crates = await source.BringAsync(PackageSet.RustCrates, report, cancellationToken);
+            environment["CARGO_HOME"] = await CargoHomeAsync(crates.Folder);
+            environment["CARGO_NET_OFFLINE"] = "true";
+            return new RustTools(program, version, source.Name, await LinkedWorkspaceAsync(crates), environment);
+        });
     }
 
     /// <summary>A cargo on this machine that is new enough, or null.</summary>
-    public static async Task<(string Program, string Version)?> FindOnMachineAsync(CancellationToken cancellationToken)
+    public static async Task<(string Program, Version Version)?> FindOnMachineAsync(CancellationToken cancellationToken)
     {
         if (Subprocess.Find("cargo") is not { } program)
             return null;
         var answer = await Subprocess.RunAsync(program, ["--version"], cancellationToken: cancellationToken);
-        var match = VersionText().Match(answer.Output);
-        return match.Success && Version.Parse(match.Groups[1].Value) >= Oldest ? (program, match.Groups[1].Value) : null;
+        return Versions.In(answer.Output) is { } version && version >= Versions.OldestRust ? (program, version) : null;
     }
 
-    private static async Task<string> BringCratesAsync(string program, Action<string> report, CancellationToken cancellationToken)
+    /// <returns>Null when every crate is there, else what cargo said.</returns>
+    private static async Task<string?> AskRegistryAsync(string program, Action<string> report, CancellationToken cancellationToken)
     {
-        report("asking the crate registry");
         Dictionary<string, string?> impatient = new() { ["CARGO_NET_RETRY"] = "1", ["CARGO_HTTP_TIMEOUT"] = "10" };
-        var fetch = await Subprocess.RunAsync(program, ["fetch"], Workspace.RustSources, impatient, RegistryPatience, onLine: line => ReportDownload(line, report), cancellationToken: cancellationToken);
-        if (fetch.Succeeded)
-            return "registry";
-        if (!DebianPackages.Available)
-            throw new SetupException($"The crate registry does not answer, and this machine has no Debian packages to take its place.\n{fetch.Tail()}");
-        await new DebianPackages(DebianSuite.Name).BringAsync(
-            await File.ReadAllLinesAsync(CrateList, cancellationToken), name => name.StartsWith("librust-", StringComparison.Ordinal), DebianRoot, report,
-            cancellationToken);
-        Directory.CreateDirectory(DebianCargoHome);
-        await File.WriteAllTextAsync(Path.Combine(DebianCargoHome, "config.toml"),
+        var fetch = await Subprocess.RunAsync(
+            program, ["fetch"], Workspace.RustSources, impatient, RegistryPatience, cancellationToken: cancellationToken, onLine: line =>
+            {
+                if (line.Contains("Downloaded", StringComparison.Ordinal))
+                    report(line.Trim());
+            });
+        return fetch.Succeeded ? null : fetch.Tail();
+    }
+
+    /// <summary>A cargo home whose only setting is that crates come from a folder.</summary>
+    private static Task<string> CargoHomeAsync(string crates) => StampedFolder.EnsureAsync(
+        Path.Combine(Workspace.PrivateFolder, "cargo"), StampedFolder.Fingerprint([], crates), draft => File.WriteAllTextAsync(
+            Path.Combine(draft, "config.toml"),
             $"""
             [source.crates-io]
-            replace-with = "debian"
+            replace-with = "packages"
 
-            [source.debian]
-            directory = "{DebianRoot}/usr/share/cargo/registry"
+            [source.packages]
+            directory = "{crates}"
 
-            """, cancellationToken);
-        return "debian";
-    }
-
-    private static void ReportDownload(string line, Action<string> report)
-    {
-        if (line.Contains("Downloaded", StringComparison.Ordinal))
-            report(line.Trim());
-    }
+            """));
 
     /// <summary>
-    /// Debian has one version of each crate, so the committed lock file cannot hold there. Cargo writes its lock beside the
-    /// workspace's manifest; a folder of links to the manifest and the sources gives it a place of its own.
+    /// A package archive has one version of each crate, so the committed lock file cannot hold there. Cargo writes its lock file
+    /// beside the workspace's manifest; a folder of links to the sources has one of its own. It is made anew, and with it the
+    /// lock file, when the crates change.
     /// </summary>
-    private static void LinkWorkspace()
+    private static Task<string> LinkedWorkspaceAsync(BroughtPackages crates)
     {
-        Directory.CreateDirectory(LinkedWorkspace);
-        foreach (var name in (string[])["Cargo.toml", "crates", "clippy.toml", "rustfmt.toml"])
-        {
-            var source = Path.Combine(Workspace.RustSources, name);
-            var link = Path.Combine(LinkedWorkspace, name);
-            if (Path.Exists(source) && !Path.Exists(link))
-                File.CreateSymbolicLink(link, source);
-        }
+        string[] sources =
+        [
+            .. Directory.GetFileSystemEntries(Workspace.RustSources).Where(s => !NotLinked.Contains(Path.GetFileName(s))).Order(StringComparer.Ordinal),
+        ];
+        return StampedFolder.EnsureAsync(
+            Path.Combine(Workspace.PrivateFolder, "rust"), StampedFolder.Fingerprint([], [crates.Contents, .. sources]), draft =>
+            {
+                foreach (var source in sources)
+                    File.CreateSymbolicLink(Path.Combine(draft, Path.GetFileName(source)), source);
+                return Task.CompletedTask;
+            });
     }
-
-    [GeneratedRegex(@"cargo (\d+\.\d+)")]
-    private static partial Regex VersionText();
 }

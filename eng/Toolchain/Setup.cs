@@ -2,45 +2,58 @@ namespace Hybrid.Toolchain;
 
 /// <summary>What this clone builds with and runs on.</summary>
 /// <param name="Postgres">Null when the machine has no server and none could be brought.</param>
-/// <param name="Kafka">Null when there is none.</param>
-/// <param name="WhyNoKafka">Why <paramref name="Kafka"/> is null, and what to do.</param>
-public sealed record ToolSet(GoTools Go, RustTools Rust, PostgresBinaries? Postgres, KafkaDistribution? Kafka, string WhyNoKafka);
+public sealed record ToolSet(GoTools Go, RustTools Rust, PostgresBinaries? Postgres, KafkaChoice Kafka);
 
 /// <summary>
-/// The one set-up. It finds what the machine has, brings what is missing into the private folder, and remembers the answers,
-/// so that a second run costs next to nothing and needs no network.
+/// Finds what the machine has and brings what is missing into <see cref="Workspace.PrivateFolder"/>. Every piece can be asked
+/// for alone. Each is found once per process and shared by concurrent callers; all members are safe to call from any thread.
 /// </summary>
 public static class Setup
 {
-    /// <exception cref="SetupException">Something is missing that cannot be brought; the message says what to do.</exception>
-    public static async Task<ToolSet> RunAsync(Progress progress, CancellationToken cancellationToken = default)
-    {
-        Directory.CreateDirectory(Workspace.PrivateFolder);
-        using var turn = await TakeTurnAsync(progress, cancellationToken);
-        var state = new SetupState(Workspace.PrivateFolder);
-        var go = await GoSetup.EnsureAsync(state, progress, cancellationToken);
-        var rust = await RustSetup.EnsureAsync(state, progress, cancellationToken);
-        var postgres = await PostgresSetup.EnsureAsync(progress, cancellationToken);
-        var (kafka, whyNoKafka) = await KafkaSetup.EnsureAsync(state, progress, cancellationToken);
-        return new ToolSet(go, rust, postgres, kafka, whyNoKafka);
-    }
+    private static readonly SharedWork<GoTools> Go = Piece(GoSetup.EnsureAsync);
+    private static readonly SharedWork<RustTools> Rust = Piece(RustSetup.EnsureAsync);
+    private static readonly SharedWork<PostgresBinaries?> Postgres = Piece(PostgresSetup.EnsureAsync);
+    private static readonly SharedWork<KafkaChoice> Kafka = Piece(KafkaSetup.EnsureAsync);
 
-    /// <summary>Two runs at once (a test and an AppHost) would step on each other; the second waits.</summary>
-    private static async Task<FileStream> TakeTurnAsync(Progress progress, CancellationToken cancellationToken)
+    /// <exception cref="SetupException">Go is missing and cannot be brought, or neither are its libraries.</exception>
+    public static Task<GoTools> GoAsync(Progress progress, CancellationToken cancellationToken = default) => Go.GetAsync(progress, cancellationToken);
+
+    /// <exception cref="SetupException">Rust is missing, or its crates cannot be brought.</exception>
+    public static Task<RustTools> RustAsync(Progress progress, CancellationToken cancellationToken = default) => Rust.GetAsync(progress, cancellationToken);
+
+    /// <returns>Null when the machine has no server and none could be brought.</returns>
+    /// <exception cref="SetupException">The private folder cannot be written.</exception>
+    public static Task<PostgresBinaries?> PostgresAsync(Progress progress, CancellationToken cancellationToken = default) =>
+        Postgres.GetAsync(progress, cancellationToken);
+
+    /// <exception cref="SetupException">HYBRID_KAFKA_HOME or KAFKA_HOME is set, but Kafka cannot run from there.</exception>
+    public static Task<KafkaChoice> KafkaAsync(Progress progress, CancellationToken cancellationToken = default) => Kafka.GetAsync(progress, cancellationToken);
+
+    /// <summary>What <see cref="KafkaAsync"/> will answer, found without network and within milliseconds.</summary>
+    /// <returns>Null when only asking Maven's repository can tell.</returns>
+    /// <exception cref="SetupException">As for <see cref="KafkaAsync"/>.</exception>
+    public static Task<KafkaChoice?> KnownKafkaAsync(CancellationToken cancellationToken = default) => KafkaSetup.KnownAsync(cancellationToken);
+
+    /// <summary>All pieces, one after the other.</summary>
+    /// <exception cref="SetupException">Something is missing that cannot be brought.</exception>
+    public static async Task<ToolSet> RunAsync(Progress progress, CancellationToken cancellationToken = default) => new(
+        await GoAsync(progress, cancellationToken), await RustAsync(progress, cancellationToken),
+        await PostgresAsync(progress, cancellationToken), await KafkaAsync(progress, cancellationToken));
+
+    private static SharedWork<T> Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure) => new(
+        (progress, token) => GuardAsync(() => SetupLock.HoldAsync(() => ensure(progress, token), progress, token)), keep: true);
+
+    /// <summary>Turns failures of the file system into a message that names the place.</summary>
+    internal static async Task<T> GuardAsync<T>(Func<Task<T>> action)
     {
-        var path = Path.Combine(Workspace.PrivateFolder, "lock");
-        for (var first = true; ; first = false)
+        try
         {
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException)
-            {
-                if (first)
-                    progress.Say("another set-up of this clone is running; waiting for it");
-                await Task.Delay(TimeSpan.FromMilliseconds(200), cancellationToken);
-            }
+            return await action();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SetupException(
+                $"The set-up cannot write what it needs: {e.Message.TrimEnd('.')}. It needs space in {Workspace.PrivateFolder} and the right to write there.", e);
         }
     }
 }

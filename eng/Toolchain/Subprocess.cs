@@ -21,6 +21,8 @@ public static class Subprocess
     /// <summary>Exit code of a program that is not there.</summary>
     public const int NotFound = 127;
 
+    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(5);
+
     /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
     /// <param name="input">What the program reads from its standard input; it is closed after that.</param>
     /// <param name="onLine">Called for each line as it comes; not on one thread.</param>
@@ -65,9 +67,15 @@ public static class Subprocess
         {
             return new SubprocessResult(NotFound, $"{program}: {e.Message}");
         }
-        if (input is not null)
+        try
+        {
             await process.StandardInput.WriteAsync(input);
-        process.StandardInput.Close();
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // The program ended without reading its input; its exit code says the rest.
+        }
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
 
@@ -81,6 +89,7 @@ public static class Subprocess
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
+            process.WaitForExit(KillPatience);
             cancellationToken.ThrowIfCancellationRequested();
             lock (output)
                 return new SubprocessResult(TimedOut, output + $"{program}: no end within {timeout}");
@@ -90,13 +99,9 @@ public static class Subprocess
     }
 
     /// <summary>Full path of a program on PATH, or null.</summary>
-    public static string? Find(string program)
-    {
-        string[] endings = OperatingSystem.IsWindows() ? [".exe", ".cmd", ""] : [""];
-        return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-            .SelectMany(folder => endings.Select(ending => Path.Combine(folder, program + ending)))
-            .FirstOrDefault(IsThere);
-    }
+    public static string? Find(string program) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Select(folder => Path.Combine(folder, program)).FirstOrDefault(IsThere);
 
     /// <summary>Whether a file is there, and not only a link to one that is gone.</summary>
     public static bool IsThere(string path) => File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is not { Exists: false };

@@ -13,6 +13,8 @@ public static class Workspace
 
     public static string GoModule { get; } = Path.Combine(Root, "go-control-plane");
 
+    internal static string GoVendor { get; } = Path.Combine(GoModule, "vendor");
+
     public static string RustSources { get; } = Path.Combine(Root, "rust-data-plane");
 
     public static string Protos { get; } = Path.Combine(Root, "protos");

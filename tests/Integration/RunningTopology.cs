@@ -54,7 +54,7 @@ public sealed class RunningTopology : IAsyncLifetime
         Nodes = [.. ((string[])["data-plane-1", "data-plane-2"]).Select(Node)];
         Database = NpgsqlDataSource.Create((await App.GetConnectionStringAsync("hybriddb"))!);
         KafkaBootstrap = (await App.GetConnectionStringAsync("kafka"))!;
-        KafkaIsStandIn = (await SetUp.ToolsAsync()).Kafka is null;
+        KafkaIsStandIn = (await SetUp.ToolsAsync()).Kafka.Distribution is null;
     }
 
     public async ValueTask DisposeAsync()

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using Grpc.Net.Client;
 using Hybrid.Pricing.V1;
 using Hybrid.Tests.Integration;
+using Hybrid.Toolchain;
 
 namespace Hybrid.Tests.Latency;
 
@@ -28,10 +29,10 @@ internal sealed class SlowDataPlane : IAsyncDisposable
 
     public static async Task<SlowDataPlane> StartAsync(RunningTopology topology, TimeSpan delay, ITestOutputHelper output)
     {
-        var programs = await SetUp.ProgramsAsync(output);
+        await SetUp.BuildRustAsync(output);
         var state = new StateDirectory();
         var (http, grpc) = (FreePort(), FreePort());
-        var start = new ProcessStartInfo(programs.DataPlane) { RedirectStandardError = true, RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(Programs.DataPlane) { RedirectStandardError = true, RedirectStandardOutput = true };
         start.Environment["NODE_ID"] = "slow-" + Guid.NewGuid().ToString("N")[..8];
         start.Environment["STATE_DIR"] = state.Path;
         start.Environment["HTTP_PORT"] = http.ToString(CultureInfo.InvariantCulture);

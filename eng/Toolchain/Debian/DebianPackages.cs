@@ -1,127 +1,64 @@
-using System.Text.RegularExpressions;
-
 namespace Hybrid.Toolchain.Debian;
 
-/// <summary>
-/// Brings Debian packages into a folder of ours with apt's own downloader (hashes, proxies, retries, resumption are apt's),
-/// under a private state, so that nothing of the machine changes and no root is needed.
-/// </summary>
-internal sealed partial class DebianPackages
+/// <summary>Unpacks Debian packages without root. The lists of packages lie beside this file.</summary>
+internal sealed class DebianPackages : IPackageSource
 {
-    private const int ParallelDownloads = 4;
-    private const int PackagesPerDownload = 40;
+    /// <summary>The release whose Go and Rust libraries match the versions that the manifests ask for.</summary>
+    private const string LibrarySuite = "forky";
 
-    private readonly string suite;
-    private readonly string folder;
-    private readonly bool onlyMissing;
+    /// <summary>In each unpacked tree: the names of its archives, with their versions.</summary>
+    private const string Listing = "packages.txt";
 
-    /// <param name="suite">Debian release to take packages from.</param>
-    /// <param name="onlyMissing">True to leave out what the machine has installed: right only for the machine's own release.</param>
-    public DebianPackages(string suite, bool onlyMissing = false)
+    public static bool IsDebian { get; } =
+        OperatingSystem.IsLinux() && Subprocess.Find("apt-get") is not null && Subprocess.Find("dpkg") is not null && ReleaseField("ID") == "debian";
+
+    public string Name => "Debian packages";
+
+    public async Task<BroughtPackages> BringAsync(PackageSet set, Action<string> report, CancellationToken cancellationToken)
     {
-        this.suite = suite;
-        this.onlyMissing = onlyMissing;
-        folder = Path.Combine(Workspace.PrivateFolder, "apt", suite);
+        Task<string> Unpack(string list, Func<string, bool> dependencies) => UnpackAsync(list, LibrarySuite, dependencies, false, report, cancellationToken);
+        static bool None(string name) => false;
+        var root = await (set switch
+        {
+            PackageSet.GoCompiler => Unpack("go-compiler", None),
+            PackageSet.GoLibraries => Unpack("go-libraries", None),
+            PackageSet.GoGenerators => Unpack("go-generators", None),
+            PackageSet.RustCrates => Unpack("rust-crates", name => name.StartsWith("librust-", StringComparison.Ordinal)),
+            // A server needs libraries of the machine's own release; those that the machine has need not be brought.
+            PackageSet.Postgres => UnpackAsync("postgres", OwnSuite, _ => true, true, report, cancellationToken),
+            _ => throw new ArgumentOutOfRangeException(nameof(set), set, null),
+        });
+        var contents = StampedFolder.Fingerprint([Path.Combine(root, Listing)]);
+        return new BroughtPackages(set switch
+        {
+            PackageSet.GoCompiler => Directory.GetDirectories(Path.Combine(root, "usr/lib"), "go-*")[0],
+            PackageSet.GoLibraries => await GoVendor.EnsureAsync(Path.Combine(root, "usr/share/gocode/src"), contents),
+            PackageSet.GoGenerators => Path.Combine(root, "usr/bin"),
+            PackageSet.RustCrates => Path.Combine(root, "usr/share/cargo/registry"),
+            _ => root,
+        }, contents);
     }
-
-    /// <summary>Whether this machine is a Debian with its tools.</summary>
-    public static bool Available { get; } =
-        OperatingSystem.IsLinux() && Subprocess.Find("apt-get") is not null && Subprocess.Find("dpkg") is not null
-        && ReleaseField("ID") == "debian";
 
     /// <summary>Code name of the machine's own release.</summary>
-    public static string OwnSuite => ReleaseField("VERSION_CODENAME");
+    private static string OwnSuite => ReleaseField("VERSION_CODENAME");
 
-    /// <summary>Brings the packages, and of their dependencies those that <paramref name="wanted"/> names.</summary>
-    /// <param name="target">Folder that becomes the root of the unpacked trees.</param>
-    public async Task BringAsync(
-        IReadOnlyCollection<string> packages, Func<string, bool> wanted, string target, Action<string> report, CancellationToken cancellationToken)
+    /// <param name="dependencies">Which packages to take too when a listed one depends on them.</param>
+    private static Task<string> UnpackAsync(
+        string list, string suite, Func<string, bool> dependencies, bool onlyMissing, Action<string> report, CancellationToken cancellationToken)
     {
-        await PrepareAsync(report, cancellationToken);
-        report("resolving packages");
-        var listing = await AptAsync(["--print-uris", "-y", "install", .. packages], cancellationToken);
-        var names = UriLine().Matches(listing).Select(m => m.Groups["file"].Value.Split('_')[0])
-            .Where(name => packages.Contains(name) || wanted(name)).Distinct().Where(name => !File.Exists(Stamp(name))).ToList();
-
-        var archives = Path.Combine(folder, "archives");
-        Directory.CreateDirectory(archives);
-        Directory.CreateDirectory(target);
-        var finished = 0;
-        await Parallel.ForEachAsync(
-            names.Chunk(PackagesPerDownload),
-            new ParallelOptions { MaxDegreeOfParallelism = ParallelDownloads, CancellationToken = cancellationToken },
-            async (chunk, token) =>
+        var file = Path.Combine(Workspace.Root, "eng/Toolchain/Debian", list + ".txt");
+        string[] packages = [.. File.ReadLines(file).Where(line => line.Length > 0)];
+        return StampedFolder.EnsureAsync(
+            Path.Combine(Workspace.PrivateFolder, "debian", list),
+            StampedFolder.Fingerprint([], [suite, .. packages]),
+            async draft =>
             {
-                await AptAsync(["-q", "download", .. chunk], token, archives);
-                foreach (var name in chunk)
-                {
-                    await UnpackAsync(archives, name, target, token);
-                    report($"{Interlocked.Increment(ref finished)} of {names.Count} packages");
-                }
+                var apt = await PrivateApt.OpenAsync(suite, OwnSuite, onlyMissing, report, cancellationToken);
+                report("resolving packages");
+                var names = (await apt.ResolveAsync(packages, cancellationToken)).Where(name => packages.Contains(name) || dependencies(name)).ToList();
+                var archives = await apt.UnpackAsync(names, draft, report, cancellationToken);
+                await File.WriteAllLinesAsync(Path.Combine(draft, Listing), archives.Order(StringComparer.Ordinal), cancellationToken);
             });
-    }
-
-    private async Task UnpackAsync(string archives, string name, string target, CancellationToken cancellationToken)
-    {
-        var archive = Directory.GetFiles(archives, name + "_*.deb").FirstOrDefault()
-            ?? throw new SetupException($"apt-get downloaded no archive of {name}.");
-        var unpacked = await Subprocess.RunAsync("dpkg", ["-x", archive, target], cancellationToken: cancellationToken);
-        if (!unpacked.Succeeded)
-        {
-            File.Delete(archive);
-            throw new SetupException($"dpkg could not unpack {name}: {unpacked.Tail()}");
-        }
-        File.WriteAllText(Stamp(name), Path.GetFileName(archive));
-        File.Delete(archive);
-    }
-
-    private string Stamp(string name) => Path.Combine(folder, "unpacked", name);
-
-    private async Task PrepareAsync(Action<string> report, CancellationToken cancellationToken)
-    {
-        foreach (var part in (string[])["state/lists/partial", "cache/archives/partial", "unpacked"])
-            Directory.CreateDirectory(Path.Combine(folder, part));
-        File.WriteAllText(Path.Combine(folder, "status"), "");
-        var sources = Path.Combine(folder, "sources.list");
-        if (!File.Exists(sources))
-        {
-            // The machine's own sources tell the mirror; its lists need not have been downloaded for that.
-            var own = await RunAptAsync(["--print-uris", "update"], ownSources: true, cancellationToken);
-            var mirror = MirrorLine().Matches(own.Output).Select(m => m.Groups["base"].Value).FirstOrDefault(m => !m.EndsWith("-security", StringComparison.Ordinal))
-                ?? throw new SetupException("apt names no Debian mirror. Check that `apt-get update` works on this machine.");
-            var keyring = Directory.GetFiles("/usr/share/keyrings", "debian-archive-keyring.*").OrderBy(f => f, StringComparer.Ordinal).FirstOrDefault()
-                ?? throw new SetupException("The package debian-archive-keyring is missing: apt-get install debian-archive-keyring");
-            File.WriteAllText(sources, $"deb [signed-by={keyring}] {mirror} {suite} main\n");
-        }
-        report("reading Debian's package lists");
-        await AptAsync(["-q", "update"], cancellationToken);
-    }
-
-    private async Task<string> AptAsync(IEnumerable<string> arguments, CancellationToken cancellationToken, string? workingDirectory = null)
-    {
-        var result = await RunAptAsync(arguments, ownSources: false, cancellationToken, workingDirectory);
-        return result.Succeeded
-            ? result.Output
-            : throw new SetupException($"apt-get failed for Debian {suite}; is its mirror reachable?\n{result.Tail()}");
-    }
-
-    private Task<SubprocessResult> RunAptAsync(
-        IEnumerable<string> arguments, bool ownSources, CancellationToken cancellationToken, string? workingDirectory = null)
-    {
-        List<string> options =
-        [
-            $"Dir::State={folder}/state",
-            $"Dir::State::status={(onlyMissing ? "/var/lib/dpkg/status" : folder + "/status")}",
-            $"Dir::Cache={folder}/cache",
-            "APT::Install-Recommends=false",
-            "APT::Sandbox::User=root",
-            "Acquire::Retries=5",
-            "Acquire::Languages=none",
-        ];
-        if (!ownSources)
-            options.AddRange([$"Dir::Etc::sourcelist={folder}/sources.list", "Dir::Etc::sourceparts=/dev/null"]);
-        return Subprocess.RunAsync(
-            "apt-get", [.. options.SelectMany(o => (string[])["-o", o]), .. arguments], workingDirectory, cancellationToken: cancellationToken);
     }
 
     private static string ReleaseField(string name) =>
@@ -129,10 +66,4 @@ internal sealed partial class DebianPackages
             ? ""
             : File.ReadLines("/etc/os-release").Where(l => l.StartsWith(name + "=", StringComparison.Ordinal))
                 .Select(l => l[(name.Length + 1)..].Trim('"')).FirstOrDefault("");
-
-    [GeneratedRegex("^'(?<uri>[^']+)' (?<file>\\S+\\.deb) ", RegexOptions.Multiline)]
-    private static partial Regex UriLine();
-
-    [GeneratedRegex("^'(?<base>[^']+)/dists/[^/]+/InRelease'", RegexOptions.Multiline)]
-    private static partial Regex MirrorLine();
 }

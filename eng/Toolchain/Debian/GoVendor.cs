@@ -1,11 +1,11 @@
 using System.Text.RegularExpressions;
 
-namespace Hybrid.Toolchain;
+namespace Hybrid.Toolchain.Debian;
 
 /// <summary>
 /// Makes <c>go-control-plane/vendor</c> out of unpacked Debian packages, so that plain <c>go build</c>, <c>go test</c> and
 /// gopls work where no module proxy answers. <c>go.mod</c> stays the public one: <c>vendor/modules.txt</c> claims the versions
-/// that it asks for, and the sources behind it are links to Debian's.
+/// that it requires, and the sources behind it are links to Debian's.
 /// </summary>
 internal static partial class GoVendor
 {
@@ -16,22 +16,21 @@ internal static partial class GoVendor
         "github.com/golang/protobuf", "github.com/pmezard/go-difflib", "gopkg.in/yaml.v3", "github.com/eapache/queue", "github.com/golang/snappy",
     ];
 
-    private static readonly string Folder = Path.Combine(Workspace.GoModule, "vendor");
-
-    public static bool Exists => File.Exists(Path.Combine(Folder, "modules.txt"));
-
-    public static void Remove()
-    {
-        if (Directory.Exists(Folder))
-            Directory.Delete(Folder, recursive: true);
-    }
+    private static readonly string Manifest = Path.Combine(Workspace.GoModule, "go.mod");
 
     /// <param name="sources">Debian's GOPATH source folder.</param>
-    public static void Generate(string sources)
+    /// <param name="contents">Fingerprint of the packages in it.</param>
+    /// <returns>The vendor folder.</returns>
+    public static Task<string> EnsureAsync(string sources, string contents) => StampedFolder.EnsureAsync(
+        Workspace.GoVendor, StampedFolder.Fingerprint([Manifest], sources, contents), draft =>
+        {
+            Generate(sources, draft);
+            return Task.CompletedTask;
+        });
+
+    private static void Generate(string sources, string vendor)
     {
-        Remove();
-        Directory.CreateDirectory(Folder);
-        var modules = Requirement().Matches(File.ReadAllText(Path.Combine(Workspace.GoModule, "go.mod")))
+        var modules = Requirement().Matches(File.ReadAllText(Manifest))
             .Select(m => (Path: m.Groups["path"].Value, Version: m.Groups["version"].Value)).ToList();
         string[] all = [.. modules.Select(m => m.Path), .. ImportedByDebianOnly];
 
@@ -39,15 +38,15 @@ internal static partial class GoVendor
         foreach (var (path, version) in modules)
         {
             listing.AddRange([$"# {path} {version}", "## explicit; go 1.24"]);
-            listing.AddRange(Link(sources, path, all));
+            listing.AddRange(Link(sources, path, all, vendor));
         }
         foreach (var path in ImportedByDebianOnly)
-            listing.AddRange(Link(sources, path, all));
-        File.WriteAllLines(Path.Combine(Folder, "modules.txt"), listing);
+            listing.AddRange(Link(sources, path, all, vendor));
+        File.WriteAllLines(Path.Combine(vendor, "modules.txt"), listing);
     }
 
     /// <summary>Links one module in and returns the import paths of its packages. A module that Debian lacks has none.</summary>
-    private static IEnumerable<string> Link(string sources, string module, string[] all)
+    private static IEnumerable<string> Link(string sources, string module, string[] all, string vendor)
     {
         // Debian leaves the major version out of some paths.
         var folder = ((string[])[module, MajorVersion().Replace(module, "")]).Select(m => Path.Combine(sources, m)).FirstOrDefault(Directory.Exists);
@@ -58,11 +57,11 @@ internal static partial class GoVendor
         if (nests)
         {
             foreach (var package in packages)
-                LinkFiles(package.Folder, Path.Combine(Folder, package.ImportPath));
+                LinkFiles(package.Folder, Path.Combine(vendor, package.ImportPath));
         }
         else
         {
-            var target = Path.Combine(Folder, module);
+            var target = Path.Combine(vendor, module);
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             Directory.CreateSymbolicLink(target, folder);
         }
