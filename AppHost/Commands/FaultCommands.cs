@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Hybrid.AppHost.Start;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.DependencyInjection;
@@ -7,18 +6,19 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Hybrid.AppHost.Commands;
 
 /// <summary>Commands that do to a running resource what production does to it: kill it, or make it hang.</summary>
-internal static partial class FaultCommands
+internal static class FaultCommands
 {
     public const string Kill = "kill";
     public const string Pause = "pause";
     public const string Resume = "resume";
 
-    /// <summary>A signal by its name for container engines, and its number, which is that of Linux or macOS.</summary>
-    private sealed record Signal(string EngineVerb, int Number, bool WholeTree);
+    /// <param name="Name">Name for <c>kill -s</c>.</param>
+    /// <param name="EngineVerb">The container engine's command with the same effect.</param>
+    private sealed record Signal(string Name, string EngineVerb, bool WholeTree);
 
-    private static readonly Signal SigKill = new("kill", 9, WholeTree: false);
-    private static readonly Signal SigStop = new("pause", OperatingSystem.IsMacOS() ? 17 : 19, WholeTree: true);
-    private static readonly Signal SigCont = new("unpause", OperatingSystem.IsMacOS() ? 19 : 18, WholeTree: true);
+    private static readonly Signal SigKill = new("KILL", "kill", WholeTree: false);
+    private static readonly Signal SigStop = new("STOP", "pause", WholeTree: true);
+    private static readonly Signal SigCont = new("CONT", "unpause", WholeTree: true);
 
     /// <summary>Adds <em>Kill</em>, <em>Pause</em> and <em>Resume</em>.</summary>
     public static IResourceBuilder<T> WithFaultCommands<T>(this IResourceBuilder<T> builder)
@@ -52,13 +52,10 @@ internal static partial class FaultCommands
         }
         if (!int.TryParse(PropertyOf(current.Snapshot, "executable.pid"), CultureInfo.InvariantCulture, out var process))
             return CommandResults.Failure($"{resource.Name} has no process now.");
-        foreach (var id in signal.WholeTree ? [process, .. DescendantsOf(process)] : (int[])[process])
-        {
-            // A descendant may have ended in between; the process itself must not have.
-            if (SendSignal(id, signal.Number) != 0 && id == process)
-                return CommandResults.Failure($"Process {id}: {Marshal.GetLastPInvokeErrorMessage()}");
-        }
-        return CommandResults.Success($"Signal {signal.Number} sent to process {process}.");
+        var processes = (signal.WholeTree ? [process, .. DescendantsOf(process)] : (int[])[process]).Select(id => id.ToString(CultureInfo.InvariantCulture));
+        // The shell's own kill is on every machine.
+        var sent = await Subprocess.RunAsync("sh", ["-c", $"kill -s {signal.Name} \"$@\"", "sh", .. processes], cancellationToken: context.CancellationToken);
+        return sent.Succeeded ? CommandResults.Success($"SIG{signal.Name} sent to process {process}.") : CommandResults.Failure(sent.Tail());
     }
 
     private static string? PropertyOf(CustomResourceSnapshot snapshot, string name) =>
@@ -73,7 +70,4 @@ internal static partial class FaultCommands
         var children = File.ReadAllText(list).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, CultureInfo.InvariantCulture)).ToList();
         return [.. children, .. children.SelectMany(DescendantsOf)];
     }
-
-    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static partial int SendSignal(int process, int signal);
 }

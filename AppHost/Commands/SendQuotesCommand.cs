@@ -29,6 +29,7 @@ internal static class SendQuotesCommand
             try
             {
                 await StockAsync(controlPlane.GetEndpoint("http").Url, dataPlane.GetEndpoint("http").Url, context.CancellationToken);
+                await Programs.BuildRustAsync(Hosting.Preparation.ProgressOf(dataPlane.Resource, context.Services), context.CancellationToken);
                 return await SendAsync(dataPlane.GetEndpoint("grpc").Url, context);
             }
             catch (Exception e) when (e is HttpRequestException or SetupException)
@@ -88,7 +89,6 @@ internal static class SendQuotesCommand
 
     private static async Task<ExecuteCommandResult> SendAsync(string target, ExecuteCommandContext context)
     {
-        await Programs.BuildRustAsync(Hosting.Preparation.ProgressOf(context), context.CancellationToken);
         string[] arguments =
         [
             "--target", target, "--rate", context.Arguments[Rate].Value ?? "", "--duration", context.Arguments[Duration].Value + "s",

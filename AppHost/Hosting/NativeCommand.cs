@@ -13,5 +13,9 @@ internal sealed class NativeCommand
 
     public void Set(string[] commandLine) => line = commandLine;
 
-    public void AddTo(CommandLineArgsCallbackContext context) => context.Args.AddRange(line);
+    public void AddTo(CommandLineArgsCallbackContext context)
+    {
+        foreach (var argument in line)
+            context.Args.Add(argument);
+    }
 }

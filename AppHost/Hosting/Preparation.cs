@@ -30,15 +30,15 @@ internal static class Preparation
             }
         });
 
-    /// <summary>Reports to the log of the resource, which the dashboard shows, and to the console.</summary>
+    /// <summary>Reports to the log of the resource, which the dashboard shows, and to the terminal.</summary>
     public static Progress ProgressOf(IResource resource, IServiceProvider services)
     {
         var log = services.GetRequiredService<ResourceLoggerService>().GetLogger(resource);
-        var console = services.GetRequiredService<ILoggerFactory>().CreateLogger(Terminal.Category);
+        var terminal = services.GetRequiredService<TerminalProgress>();
         return new Progress(line =>
         {
             log.LogInformation("{Line}", line);
-            console.LogInformation("{Resource}: {Line}", resource.Name, line);
+            terminal.Say(line);
         });
     }
 }

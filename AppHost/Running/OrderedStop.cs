@@ -53,7 +53,7 @@ internal sealed class OrderedStop(
         (resource is ExecutableResource || resource.IsContainer()) && resource.Name != StartReport.Dashboard;
 
     private bool IsRunning(IResource resource) =>
-        notifications.TryGetCurrentState(resource.GetResolvedResourceName(), out var current) && current.Snapshot.State?.Text is { } state
+        notifications.TryGetCurrentState(resource.Name, out var current) && current.Snapshot.State?.Text is { } state
         && !KnownResourceStates.TerminalStates.Contains(state) && state != KnownResourceStates.NotStarted;
 
     private static IEnumerable<IResource> WaitsFor(IResource resource) =>

@@ -39,7 +39,7 @@ internal sealed class RestartOnCrash(
         {
             // The publisher waits for its subscribers, and a pause must not hold up other resources.
             if (stopped.Resource.TryGetLastAnnotation<RestartOnCrashAnnotation>(out var annotation))
-                _ = RestartAsync(stopped.Resource, stopped.ResourceEvent, annotation);
+                Task.Run(() => RestartAsync(stopped.Resource, stopped.ResourceEvent, annotation), CancellationToken.None);
             return Task.CompletedTask;
         });
         return Task.CompletedTask;
@@ -50,7 +50,7 @@ internal sealed class RestartOnCrash(
         var log = resourceLogs.GetLogger(resource);
         try
         {
-            if (lifetime.ApplicationStopping.IsCancellationRequested || WasAskedFor(resource, stopped.Snapshot))
+            if (lifetime.ApplicationStopping.IsCancellationRequested || WasAskedFor(stopped.Snapshot))
                 return;
             var exitCode = stopped.Snapshot.ExitCode;
             if (exitCode is not null && exitCode == annotation.RefusalExitCode)
@@ -81,7 +81,7 @@ internal sealed class RestartOnCrash(
     }
 
     /// <summary>A stop by a command passes through the state Stopping or ends with exit code 0; a crash does neither.</summary>
-    private bool WasAskedFor(IResource resource, CustomResourceSnapshot snapshot) => snapshot.ExitCode == 0;
+    private static bool WasAskedFor(CustomResourceSnapshot snapshot) => snapshot.ExitCode == 0;
 
     private async Task<string> LastLineAsync(IResource resource)
     {

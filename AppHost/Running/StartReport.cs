@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Hybrid.AppHost.Commands;
 using Hybrid.AppHost.Start;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -20,7 +21,7 @@ internal sealed class StartReport(
     StateFolder state,
     IConfiguration configuration,
     IHostApplicationLifetime lifetime,
-    ILoggerFactory logs) : BackgroundService
+    ILoggerFactory logs) : IHostedLifecycleService
 {
     /// <summary>Name that Aspire gives its dashboard among the resources.</summary>
     public const string Dashboard = "aspire-dashboard";
@@ -28,11 +29,32 @@ internal sealed class StartReport(
     /// <summary>A check ends, whatever happens. A first start builds both planes, which takes minutes.</summary>
     private static readonly TimeSpan CheckDeadline = TimeSpan.FromMinutes(20);
 
+    private static readonly TimeSpan WaitReportInterval = TimeSpan.FromSeconds(15);
+
     private readonly ILogger terminal = logs.CreateLogger(Terminal.Category);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    private Task report = Task.CompletedTask;
+
+    /// <summary>Begins before the orchestrator starts, whose start lasts until every resource has started.</summary>
+    public Task StartingAsync(CancellationToken cancellationToken)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, lifetime.ApplicationStopping);
+        report = Task.Run(RunAsync, CancellationToken.None);
+        return Task.CompletedTask;
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => report;
+
+    private async Task RunAsync()
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping);
         if (options.Check)
             deadline.CancelAfter(CheckDeadline);
         try
@@ -48,7 +70,7 @@ internal sealed class StartReport(
             if (options.Check)
                 await CheckAsync(deadline.Token);
         }
-        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested || stoppingToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
         {
         }
         catch (OperationCanceledException)
@@ -60,8 +82,18 @@ internal sealed class StartReport(
     private async Task WaitForHealthAsync(CancellationToken cancellationToken)
     {
         var clock = Stopwatch.StartNew();
-        await Task.WhenAll(Watched().Select(resource =>
+        var healthy = Task.WhenAll(Watched().Select(resource =>
             notifications.WaitForResourceHealthyAsync(resource.Name, WaitBehavior.WaitOnResourceUnavailable, cancellationToken)));
+        var lastReport = "";
+        while (await Task.WhenAny(healthy, Task.Delay(WaitReportInterval, cancellationToken)) != healthy)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var report = string.Join(", ", Unhealthy());
+            if (report != lastReport)
+                terminal.LogInformation("Waiting for {Resources}", report);
+            lastReport = report;
+        }
+        await healthy;
         terminal.LogInformation("All healthy after {Seconds:0.0} s.", clock.Elapsed.TotalSeconds);
     }
 
@@ -99,9 +131,22 @@ internal sealed class StartReport(
     private IEnumerable<IResource> Watched() =>
         model.Resources.Where(resource => (resource is ExecutableResource || resource.IsContainer() || resource is IResourceWithConnectionString) && resource.Name != Dashboard);
 
-    private IEnumerable<string> Unhealthy() => Watched()
-        .Where(resource => !notifications.TryGetCurrentState(resource.GetResolvedResourceName(), out var current) || current.Snapshot.HealthStatus != Microsoft.Extensions.Diagnostics.HealthChecks.HealthStatus.Healthy)
-        .Select(resource => resource.Name);
+    /// <summary>What is not healthy yet, with its state and what its health checks say.</summary>
+    private IEnumerable<string> Unhealthy()
+    {
+        foreach (var resource in Watched())
+        {
+            if (!notifications.TryGetCurrentState(resource.Name, out var current))
+                yield return $"{resource.Name} (no state)";
+            else if (current.Snapshot.HealthStatus != HealthStatus.Healthy || current.Snapshot.State?.Text != KnownResourceStates.Running)
+                yield return $"{resource.Name} ({string.Join("; ", [current.Snapshot.State?.Text ?? "no state", .. Problems(current.Snapshot)])})";
+        }
+    }
+
+    private static IEnumerable<string> Problems(CustomResourceSnapshot snapshot) =>
+        snapshot.State?.Text == KnownResourceStates.Running
+            ? snapshot.HealthReports.Where(report => report.Status != HealthStatus.Healthy).Select(report => report.Description ?? "not checked yet")
+            : [];
 
     private DashboardAddress? DashboardAddress()
     {

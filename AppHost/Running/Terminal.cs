@@ -14,6 +14,9 @@ internal static class Terminal
     {
         logging.AddFilter("Aspire.Hosting", LogLevel.Warning);
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        // The dashboard's keys lie in a folder that only its user reads; a stop during the start is no error.
+        logging.AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);
+        logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         logging.AddConsole(console => console.FormatterName = PlainLines.FormatterName);
         logging.AddConsoleFormatter<PlainLines, ConsoleFormatterOptions>();
     }

@@ -22,6 +22,7 @@ internal static class StartExtensions
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(infrastructure);
         builder.Services.AddSingleton(_ => infrastructure.State);
+        builder.Services.AddSingleton<TerminalProgress>();
         builder.Services.TryAddSingleton<StartFailure>();
         builder.Services.TryAddEventingSubscriber<StartPreparation>();
         if (!builder.ExecutionContext.IsRunMode)

@@ -19,7 +19,7 @@ build.SetAction((_, token) => RunAsync(async () =>
 {
     var progress = new Progress();
     await Setup.RunAsync(progress, token);
-    await Programs.BuildControlPlaneAsync(progress, token);
+    await Programs.BuildGoAsync(Workspace.GoModule, "./cmd/control-plane", progress, token);
     await Programs.BuildRustAsync(progress, token);
 }));
 

@@ -3,7 +3,6 @@ namespace Hybrid.Toolchain;
 /// <summary>The programs of the two planes, built from this clone. Their paths are known before they are built.</summary>
 public static class Programs
 {
-    private static readonly SharedWork<bool> ControlPlaneBuild = new(RunGoAsync, keep: false);
     private static readonly SharedWork<bool> RustBuild = new(RunCargoAsync, keep: false);
 
     /// <summary>
@@ -12,35 +11,33 @@ public static class Programs
     /// </summary>
     public static string RustProfile { get; } = Environment.GetEnvironmentVariable("HYBRID_RUST_PROFILE") is { Length: > 0 } profile ? profile : "fast";
 
-    public static string ControlPlane { get; } = Path.Combine(Workspace.PrivateFolder, "bin/control-plane");
+    /// <summary>The load generator.</summary>
+    public static string Loadgen { get; } = Rust("loadgen");
 
-    public static string DataPlane { get; } = RustProgram("data-plane");
+    /// <summary>Path of the program of a Go package, named by its last element.</summary>
+    public static string Go(string package) => Path.Combine(Workspace.PrivateFolder, "bin", Path.GetFileName(package));
 
-    public static string Metering { get; } = RustProgram("metering");
-
-    public static string Loadgen { get; } = RustProgram("loadgen");
+    /// <summary>Path of a binary of the cargo workspace.</summary>
+    // cargo calls the output folder of its profile `dev` by another name.
+    public static string Rust(string binary) => Path.Combine(RustTarget, RustProfile == "dev" ? "debug" : RustProfile, binary);
 
     /// <summary>Where cargo builds to, wherever the crates come from.</summary>
     internal static string RustTarget => Path.Combine(Workspace.PrivateFolder, "target");
 
-    /// <summary>Builds <see cref="ControlPlane"/> if its sources changed. Concurrent callers share one build.</summary>
+    /// <summary>Builds the program of a Go package if its sources changed.</summary>
+    /// <param name="module">Folder of <c>go.mod</c>.</param>
+    /// <param name="package">The package with <c>main</c>, relative to the module.</param>
     /// <exception cref="SetupException">Go is missing, or reported an error; the message carries it.</exception>
-    public static Task BuildControlPlaneAsync(Progress progress, CancellationToken cancellationToken = default) =>
-        ControlPlaneBuild.GetAsync(progress, cancellationToken);
+    public static async Task BuildGoAsync(string module, string package, Progress progress, CancellationToken cancellationToken = default)
+    {
+        var go = await Setup.GoAsync(progress, cancellationToken);
+        await progress.StepAsync($"Building {Path.GetFileName(package)} (Go)", report => RunAsync(
+            go.Program, ["build", "-o", Go(package), package], module, go.Environment, report, cancellationToken));
+    }
 
     /// <summary>Builds all Rust programs of which sources changed. Concurrent callers share one build.</summary>
     /// <exception cref="SetupException">Rust is missing, or reported an error; the message carries it.</exception>
     public static Task BuildRustAsync(Progress progress, CancellationToken cancellationToken = default) => RustBuild.GetAsync(progress, cancellationToken);
-
-    // cargo calls the output folder of its profile `dev` by another name.
-    private static string RustProgram(string name) => Path.Combine(RustTarget, RustProfile == "dev" ? "debug" : RustProfile, name);
-
-    private static async Task<bool> RunGoAsync(Progress progress, CancellationToken cancellationToken)
-    {
-        var go = await Setup.GoAsync(progress, cancellationToken);
-        return await progress.StepAsync("Building the control plane (Go)", report => RunAsync(
-            go.Program, ["build", "-o", ControlPlane, "./cmd/control-plane"], Workspace.GoModule, go.Environment, report, cancellationToken));
-    }
 
     private static async Task<bool> RunCargoAsync(Progress progress, CancellationToken cancellationToken)
     {

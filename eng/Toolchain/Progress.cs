@@ -3,22 +3,19 @@ using System.Diagnostics;
 namespace Hybrid.Toolchain;
 
 /// <summary>Reports what the set-up is doing, one line at a time.</summary>
-/// <param name="write">Takes one line, from any thread. The default is standard output.</param>
+/// <param name="write">Takes one line, from any thread. The default is standard output, where each line begins with its origin.</param>
 public sealed class Progress(Action<string>? write = null)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(10);
 
-    private readonly Action<string> write = write ?? Console.WriteLine;
+    private readonly Action<string> write = write ?? (line => Console.WriteLine($"[set-up] {line}"));
 
     /// <summary>Discards every line.</summary>
     public static Progress Silent { get; } = new(_ => { });
 
-    public void Say(string line) => write($"[set-up] {line}");
-
-    /// <summary>Passes on a line that another <see cref="Progress"/> has formatted.</summary>
-    internal void Relay(string line) => write(line);
+    public void Say(string line) => write(line);
 
     /// <summary>
     /// Runs one step. Reports of its body are thinned out, and a step that is silent for long is reported as still running.

@@ -48,7 +48,7 @@ internal sealed class SharedWork<T>(Func<Progress, CancellationToken, Task<T>> w
             lock (gate)
                 callers = [.. started.Callers];
             foreach (var caller in callers)
-                caller.Relay(line);
+                caller.Say(line);
         });
         started.Result = Task.Run(() => work(everyone, started.Stop.Token));
         return started;

@@ -72,12 +72,12 @@ internal static class KafkaHostingExtensions
                 kafka.IsStandIn = choice.Distribution is null;
                 if (choice.Distribution is { } distribution)
                 {
-                    progress.Say($"native server, {distribution.Libraries} ({distribution.Origin}), data in {folder}");
+                    progress.Say($"Kafka: native server, {distribution.Libraries} ({distribution.Origin}), data in {folder}");
                     command.Set(await new NativeKafka(folder).PrepareAsync(distribution, infrastructure.Ports.Kafka, infrastructure.Ports.KafkaController, cancellationToken));
                     return;
                 }
-                progress.Warn($"in-memory stand-in (librdkafka's mock cluster), because there is {choice.WhyNot}");
-                progress.Warn("records do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice");
+                progress.Say($"WARNING: Kafka is replaced by the in-memory stand-in (librdkafka's mock cluster), because there is {choice.WhyNot}");
+                progress.Say("WARNING: Its records do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice");
                 command.Set(["dotnet", KafkaStandIn.Program, $"{infrastructure.Ports.Kafka}"]);
             })
             .WithArgs(command.AddTo)

@@ -48,8 +48,9 @@ internal static class PostgresHostingExtensions
             .WithEndpoint(infrastructure.Ports.Postgres, name: NativePostgresResource.PrimaryEndpointName, scheme: "tcp", isProxied: false)
             .WithPreparation("Preparing", async (progress, cancellationToken) =>
             {
-                var binaries = await Setup.PostgresAsync(progress, cancellationToken);
-                progress.Say($"native server, {binaries.Folder}, data in {folder}");
+                var binaries = await Setup.PostgresAsync(progress, cancellationToken)
+                    ?? throw new SetupException("There is no PostgreSQL on this machine and none could be brought. `dotnet run --project eng/Toolchain -- doctor` names the remedy.");
+                progress.Say($"Postgres: native server, {binaries.Folder}, data in {folder}");
                 command.Set(await new NativePostgres(folder).PrepareAsync(binaries, infrastructure.Ports.Postgres, cancellationToken));
             })
             .WithArgs(command.AddTo)
@@ -63,8 +64,8 @@ internal static class PostgresHostingExtensions
         var database = new NativePostgresDatabaseResource(
             name, server.Resource, new NativePostgres(infrastructure.State.FolderOf(Server)).Password);
         server.ApplicationBuilder.Services.AddHealthChecks().AddCheck(name, new PostgresHealthCheck(database));
-        // The server is healthy when its database answers, for there is nothing else to ask it.
+        // Health checks of the server are the database's too: the host asks those of all ancestors.
         server.WithHealthCheck(name);
-        return server.ApplicationBuilder.AddResource(database).WithHealthCheck(name).MirrorsStateOf(server.Resource).WithIconName("Table");
+        return server.ApplicationBuilder.AddResource(database).MirrorsStateOf(server.Resource).WithIconName("Table");
     }
 }
