@@ -1,5 +1,5 @@
 using Hybrid.AppHost.Commands;
-using Hybrid.AppHost.Hosting;
+using Hybrid.AppHost.Running;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.Configuration;
 
@@ -12,10 +12,10 @@ internal static class ServerExtensions
     public static IResourceBuilder<IResourceWithConnectionString> AddExternal(this IDistributedApplicationBuilder builder, string name) =>
         builder.AddConnectionString(name);
 
-    /// <summary>Gives a server its look in the dashboard, and the commands that harm it.</summary>
+    /// <summary>Gives a server its look in the dashboard, the commands that harm it, and a restart when it crashes.</summary>
     public static IResourceBuilder<T> AsServer<T>(this IResourceBuilder<T> server, string icon)
         where T : class, IResourceWithEndpoints =>
-        server.WithIconName(icon).WithFaultCommands().WithUrls(context =>
+        server.WithIconName(icon).WithRestartOnCrash().WithFaultCommands().WithUrls(context =>
         {
             // A port that speaks no HTTP is no link.
             foreach (var url in context.Urls)

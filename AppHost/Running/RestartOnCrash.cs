@@ -30,7 +30,11 @@ internal sealed class RestartOnCrash(
     /// <summary>A program that ran this long has recovered: its next crash is the first of a new series.</summary>
     private static readonly TimeSpan Recovered = TimeSpan.FromSeconds(30);
 
+    /// <summary>Exit code of a program that was ended by SIGTERM and does not handle it, as Java: somebody asked for that end.</summary>
+    private const int Terminated = 128 + 15;
+
     private readonly ConcurrentDictionary<string, Series> series = new();
+    private readonly ConcurrentDictionary<string, bool> stopping = new();
     private readonly ILogger terminal = logs.CreateLogger(Terminal.Category);
 
     public Task SubscribeAsync(IDistributedApplicationEventing eventing, DistributedApplicationExecutionContext context, CancellationToken cancellationToken)
@@ -42,7 +46,26 @@ internal sealed class RestartOnCrash(
                 Task.Run(() => RestartAsync(stopped.Resource, stopped.ResourceEvent, annotation), CancellationToken.None);
             return Task.CompletedTask;
         });
+        _ = WatchStopsAsync();
         return Task.CompletedTask;
+    }
+
+    /// <summary>A stop by a command passes through the state Stopping.</summary>
+    private async Task WatchStopsAsync()
+    {
+        try
+        {
+            await foreach (var change in notifications.WatchAsync(lifetime.ApplicationStopping))
+            {
+                if (change.Snapshot.State?.Text == KnownResourceStates.Stopping)
+                    stopping[change.Resource.Name] = true;
+                else if (change.Snapshot.State?.Text == KnownResourceStates.Running)
+                    stopping[change.Resource.Name] = false;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
     }
 
     private async Task RestartAsync(IResource resource, ResourceEvent stopped, RestartOnCrashAnnotation annotation)
@@ -50,7 +73,7 @@ internal sealed class RestartOnCrash(
         var log = resourceLogs.GetLogger(resource);
         try
         {
-            if (lifetime.ApplicationStopping.IsCancellationRequested || WasAskedFor(stopped.Snapshot))
+            if (lifetime.ApplicationStopping.IsCancellationRequested || stopped.Snapshot.ExitCode is 0 or Terminated)
                 return;
             var exitCode = stopped.Snapshot.ExitCode;
             if (exitCode is not null && exitCode == annotation.RefusalExitCode)
@@ -64,13 +87,11 @@ internal sealed class RestartOnCrash(
             if (!crashes.TryBegin(stopped.Snapshot.StartTimeStamp, out var attempt))
                 return;
             var pause = attempt == 1 ? ShortestPause : TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, ShortestPause.Ticks << Math.Min(attempt - 1, 16)));
-            log.LogWarning("Crashed (exit code {ExitCode}); restart {Attempt} in {Pause:0.0} s.", exitCode, attempt, pause.TotalSeconds);
-            terminal.LogWarning("{Resource} crashed (exit code {ExitCode}); restart {Attempt} in {Pause:0.0} s.", resource.Name, exitCode, attempt, pause.TotalSeconds);
-            await notifications.PublishUpdateAsync(resource, snapshot => snapshot with
-            {
-                State = new ResourceStateSnapshot($"Crashed, restart {attempt}", KnownResourceStateStyles.Warn),
-            });
             await Task.Delay(pause, lifetime.ApplicationStopping);
+            if (stopping.GetValueOrDefault(resource.Name))
+                return;
+            log.LogWarning("Crashed (exit code {ExitCode}); restart {Attempt}, after {Pause:0.0} s.", exitCode, attempt, pause.TotalSeconds);
+            terminal.LogWarning("{Resource} crashed (exit code {ExitCode}); restart {Attempt}, after {Pause:0.0} s.", resource.Name, exitCode, attempt, pause.TotalSeconds);
             var started = await commands.ExecuteCommandAsync(resource, KnownResourceCommands.StartCommand, lifetime.ApplicationStopping);
             if (!started.Success && !lifetime.ApplicationStopping.IsCancellationRequested)
                 log.LogError("Could not be started again: {Message}", started.Message);
@@ -79,9 +100,6 @@ internal sealed class RestartOnCrash(
         {
         }
     }
-
-    /// <summary>A stop by a command passes through the state Stopping or ends with exit code 0; a crash does neither.</summary>
-    private static bool WasAskedFor(CustomResourceSnapshot snapshot) => snapshot.ExitCode == 0;
 
     private async Task<string> LastLineAsync(IResource resource)
     {
@@ -121,7 +139,7 @@ internal static class RestartOnCrashExtensions
 {
     /// <summary>Starts the program again when it crashes, but not when it was stopped on purpose or ends with <paramref name="refusalExitCode"/>.</summary>
     public static IResourceBuilder<T> WithRestartOnCrash<T>(this IResourceBuilder<T> program, int? refusalExitCode = null)
-        where T : ExecutableResource
+        where T : class, IResource
     {
         program.ApplicationBuilder.Services.TryAddSingleton<StartFailure>();
         program.ApplicationBuilder.Services.TryAddEventingSubscriber<RestartOnCrash>();

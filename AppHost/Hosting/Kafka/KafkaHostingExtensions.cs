@@ -1,6 +1,5 @@
 using Hybrid.AppHost.Hosting;
 using Hybrid.AppHost.Hosting.Kafka;
-using Hybrid.AppHost.Running;
 using Hybrid.AppHost.Start;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.Configuration;
@@ -82,7 +81,6 @@ internal static class KafkaHostingExtensions
             })
             .WithArgs(command.AddTo)
             .WithHealthCheck(name)
-            .WithRestartOnCrash()
             .AsServer("Mailbox");
     }
 

@@ -1,6 +1,5 @@
 using Hybrid.AppHost.Hosting;
 using Hybrid.AppHost.Hosting.Postgres;
-using Hybrid.AppHost.Running;
 using Hybrid.AppHost.Start;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.Configuration;
@@ -54,7 +53,6 @@ internal static class PostgresHostingExtensions
                 command.Set(await new NativePostgres(folder).PrepareAsync(binaries, infrastructure.Ports.Postgres, cancellationToken));
             })
             .WithArgs(command.AddTo)
-            .WithRestartOnCrash()
             .AsServer("Database");
     }
 
