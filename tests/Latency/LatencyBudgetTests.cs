@@ -1,12 +1,12 @@
 using Grpc.Health.V1;
 using Grpc.Net.Client;
 using Hybrid.Pricing.V1;
-using Hybrid.Tests.Integration;
 
 namespace Hybrid.Tests.Latency;
 
 /// <summary>Enforces budgets.json. Run alone: dotnet test --filter Category=LatencyBudget</summary>
 [Trait("Category", "LatencyBudget")]
+[Collection(SharedTopology.Name)]
 public sealed class LatencyBudgetTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
 {
     private static readonly BudgetFile File = BudgetFile.Load();

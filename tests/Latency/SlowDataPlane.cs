@@ -4,7 +4,6 @@ using System.Net;
 using System.Net.Sockets;
 using Grpc.Net.Client;
 using Hybrid.Pricing.V1;
-using Hybrid.Tests.Integration;
 using Hybrid.Toolchain;
 
 namespace Hybrid.Tests.Latency;

@@ -1,0 +1,127 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json.Nodes;
+using Grpc.Core;
+using Hybrid.Catalog.V1;
+
+namespace Hybrid.Tests.Contract.Borders;
+
+/// <summary>The catalog's promises: versions on every write, repeatable creates, pages, and REST that says the same as gRPC.</summary>
+public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
+{
+    protected override IReadOnlyList<string> Concerned => ["control-plane"];
+
+    [Fact]
+    public async Task A_write_based_on_an_old_version_changes_nothing()
+    {
+        var item = await CreateItemAsync(100);
+        var changed = item.Clone();
+        changed.UnitPrice.MinorUnits = 200;
+        var updated = (await Topology.Catalog.UpdateItemAsync(new() { Item = changed }, cancellationToken: Cancellation)).Item;
+        Assert.True(updated.Version > item.Version);
+
+        var stale = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.Aborted, stale.StatusCode);
+        Assert.Equal("VERSION_MISMATCH", stale.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
+        var staleDelete = await Assert.ThrowsAsync<RpcException>(
+            async () => await Topology.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.Aborted, staleDelete.StatusCode);
+        Assert.Equal(updated, (await Topology.Catalog.GetItemAsync(new() { Sku = item.Sku }, cancellationToken: Cancellation)).Item);
+    }
+
+    [Fact]
+    public async Task A_create_with_a_request_id_can_be_repeated()
+    {
+        var request = new CreateItemRequest
+        {
+            RequestId = Guid.NewGuid().ToString(),
+            Item = new Item { Sku = UniqueName("sku"), Name = "Once", UnitPrice = new() { CurrencyCode = "EUR", MinorUnits = 5 } },
+        };
+        var first = await Topology.Catalog.CreateItemAsync(request, cancellationToken: Cancellation);
+        Assert.Equal(first, await Topology.Catalog.CreateItemAsync(request, cancellationToken: Cancellation));
+
+        var other = request.Clone();
+        other.Item.Name = "Twice";
+        var reused = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.CreateItemAsync(other, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.AlreadyExists, reused.StatusCode);
+        Assert.Equal("REQUEST_ID_REUSED", reused.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
+
+        var twin = request.Clone();
+        twin.RequestId = "";
+        var duplicate = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.CreateItemAsync(twin, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.AlreadyExists, duplicate.StatusCode);
+    }
+
+    [Fact]
+    public async Task Pages_cover_the_list_once_and_in_order()
+    {
+        for (var i = 0; i < 7; i++)
+            await CreateItemAsync(i);
+        var all = new List<string>();
+        var token = "";
+        do
+        {
+            var page = await Topology.Catalog.ListItemsAsync(new() { PageSize = 3, PageToken = token }, cancellationToken: Cancellation);
+            Assert.True(page.Items.Count <= 3);
+            all.AddRange(page.Items.Select(i => i.Sku));
+            token = page.NextPageToken;
+        }
+        while (token.Length > 0);
+        Assert.Equal(all.Distinct().Order(StringComparer.Ordinal), all);
+        Assert.True(all.Count >= 7);
+
+        var forged = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.ListItemsAsync(new() { PageToken = "forged" }, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.InvalidArgument, forged.StatusCode);
+        var negative = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.ListItemsAsync(new() { PageSize = -1 }, cancellationToken: Cancellation));
+        Assert.Equal(StatusCode.InvalidArgument, negative.StatusCode);
+    }
+
+    [Fact]
+    public async Task REST_creates_reads_updates_lists_and_deletes()
+    {
+        var sku = UniqueName("rest");
+        var created = await SendAsync(HttpMethod.Post, "/v1/items", new { sku, name = "Mug", unitPrice = new { currencyCode = "EUR", minorUnits = "1050" } });
+        Assert.Equal("1050", (string?)created["unitPrice"]!["minorUnits"]);
+        Assert.Equal(sku, (await Topology.Catalog.GetItemAsync(new() { Sku = sku }, cancellationToken: Cancellation)).Item.Sku);
+
+        var version = (string?)created["version"];
+        var updated = await SendAsync(HttpMethod.Put, $"/v1/items/{sku}", new { sku, name = "Cup", unitPrice = new { currencyCode = "EUR", minorUnits = "1100" }, version });
+        Assert.Equal("Cup", (string?)(await SendAsync(HttpMethod.Get, $"/v1/items/{sku}"))["name"]);
+        Assert.NotEmpty((await SendAsync(HttpMethod.Get, "/v1/items?pageSize=1"))["items"]!.AsArray());
+
+        await SendAsync(HttpMethod.Put, $"/v1/items/{sku}", new { sku, name = "Old", unitPrice = new { currencyCode = "EUR", minorUnits = "1" }, version }, HttpStatusCode.Conflict);
+        await SendAsync(HttpMethod.Delete, $"/v1/items/{sku}?version={(string?)updated["version"]}");
+        var missing = await SendAsync(HttpMethod.Get, $"/v1/items/{sku}", expected: HttpStatusCode.NotFound);
+        Assert.Equal("NOT_FOUND", (string?)missing["code"]);
+    }
+
+    [Fact]
+    public async Task The_article_s_endpoint_taxes_at_nineteen_per_cent()
+    {
+        using var content = new StringContent("""{"name":"Widget","price":19.99}""", Encoding.UTF8, "application/json");
+        using var response = await Topology.Http.PostAsync(new Uri(Topology.ControlPlaneHttp, "/items"), content, Cancellation);
+        var body = await response.Content.ReadAsStringAsync(Cancellation);
+        Assert.True(response.IsSuccessStatusCode, body);
+        var answer = JsonNode.Parse(body)!;
+        Assert.Equal("created", (string?)answer["status"]);
+        Assert.Equal(3.80m, (decimal?)answer["tax"]);
+    }
+
+    [Fact]
+    public async Task The_OpenAPI_document_is_served()
+    {
+        var document = await SendAsync(HttpMethod.Get, "/openapi.json");
+        Assert.NotNull(document["paths"]!["/v1/items"]);
+        Assert.NotNull(document["paths"]!["/v1/fleet/nodes"]);
+    }
+
+    private async Task<JsonNode> SendAsync(HttpMethod method, string path, object? body = null, HttpStatusCode expected = HttpStatusCode.OK)
+    {
+        using var request = new HttpRequestMessage(method, new Uri(Topology.ControlPlaneHttp, path)) { Content = body is null ? null : JsonContent.Create(body) };
+        using var response = await Topology.Http.SendAsync(request, Cancellation);
+        var text = await response.Content.ReadAsStringAsync(Cancellation);
+        Assert.True(response.StatusCode == expected, $"{method} {path}: {(int)response.StatusCode} {text}");
+        return JsonNode.Parse(text)!;
+    }
+}

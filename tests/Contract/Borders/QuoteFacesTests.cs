@@ -1,0 +1,138 @@
+using System.Globalization;
+using System.Text;
+using CsCheck;
+using Google.Protobuf;
+using Grpc.Core;
+using Hybrid.Catalog.V1;
+using Hybrid.Pricing.V1;
+
+namespace Hybrid.Tests.Contract.Borders;
+
+/// <summary>A quote is the same over gRPC, JSON and the stream, on every replica, and the same as the oracle's.</summary>
+public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
+{
+    private static readonly JsonParser StrictParser = new(JsonParser.Settings.Default);
+
+    protected override IReadOnlyList<string> Concerned => ["data-plane-1", "data-plane-2"];
+
+    [Fact]
+    public async Task JSON_and_gRPC_answer_alike()
+    {
+        var request = await StockedBasketAsync();
+        var overGrpc = await Topology.Nodes[0].Pricing.QuoteAsync(request, cancellationToken: Cancellation);
+        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Topology.Nodes[0], request)));
+        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Topology.Nodes[1], request)));
+    }
+
+    [Fact]
+    public async Task A_stream_answers_in_order_and_an_error_ends_only_its_request()
+    {
+        var good = await StockedBasketAsync();
+        var bad = Basket(("no-such-sku", 1));
+        using var call = Topology.Nodes[0].Pricing.QuoteStream(cancellationToken: Cancellation);
+        for (var i = 0; i < 30; i++)
+            await call.RequestStream.WriteAsync(new QuoteStreamRequest { CorrelationId = i.ToString(CultureInfo.InvariantCulture), Quote = i % 3 == 1 ? bad : good }, Cancellation);
+        await call.RequestStream.CompleteAsync();
+
+        var expected = Comparable(await Topology.Nodes[0].Pricing.QuoteAsync(good, cancellationToken: Cancellation));
+        var count = 0;
+        await foreach (var answer in call.ResponseStream.ReadAllAsync(Cancellation))
+        {
+            Assert.Equal(count.ToString(CultureInfo.InvariantCulture), answer.CorrelationId);
+            if (count % 3 == 1)
+                Assert.Equal(("SKU_UNKNOWN", "lines[0].sku", (int)StatusCode.NotFound), (answer.Error.Reason, answer.Error.Field, answer.Error.Code));
+            else
+                Assert.Equal(expected, Comparable(answer.Quote));
+            count++;
+        }
+        Assert.Equal(30, count);
+    }
+
+    [Fact]
+    public async Task Random_baskets_are_priced_as_the_oracle_prices_them()
+    {
+        var (catalog, version) = await RandomCatalogAsync();
+        await WaitForVersionAsync(Topology.Nodes[0], Basket((catalog.Items[0].Sku, 1)), version);
+        var line = Gen.Select(Gen.Int[0, catalog.Items.Count - 1], Gen.Long[1, 10_000]).Select((i, quantity) => (catalog.Items[i].Sku, quantity));
+        var baskets = Gen.Select(line.Array[1, 20], Gen.Int[0, 2].Select(i => ((string[])["", "SAVE", "OTHER"])[i])).Select((lines, coupon) =>
+        {
+            var basket = Basket(lines);
+            if (coupon.Length > 0)
+                basket.Coupons.Add(coupon);
+            return basket;
+        });
+
+        await baskets.SampleAsync(async basket =>
+        {
+            string expected, actual;
+            try
+            {
+                expected = PricingOracle.Quote(catalog, basket, DateTimeOffset.UtcNow).ToString();
+            }
+            catch (QuoteRejectedException e)
+            {
+                expected = ErrorNames.Of(e.Code);
+            }
+            try
+            {
+                actual = Comparable(await Topology.Nodes[0].Pricing.QuoteAsync(basket, cancellationToken: Cancellation)).ToString();
+            }
+            catch (RpcException e)
+            {
+                actual = ErrorNames.Of(e.StatusCode);
+            }
+            return expected == actual;
+        }, iter: 500, threads: 4);
+    }
+
+    private async Task<(OracleCatalog Catalog, long Version)> RandomCatalogAsync()
+    {
+        List<TaxRule> rules = [await CreateTaxRuleAsync(190_000), await CreateTaxRuleAsync(70_001, "reduced")];
+        List<Item> items = [];
+        foreach (var price in (long[])[0, 1, 3, 99, 1_999, 1_000_000_000])
+            items.Add(await CreateItemAsync(price, category: price % 2 == 1 ? "reduced" : ""));
+        List<Promotion> promotions = [];
+        foreach (var promotion in (Promotion[])
+                 [
+                     new() { PercentOffPpm = 333_333 }, new() { PercentOffPpm = 500_000, MinQuantity = 10 }, new() { AmountOffMinor = 7, Coupon = "SAVE" },
+                     new() { AmountOffMinor = 1_000_000_000_000, Coupon = "OTHER", MinQuantity = 100 },
+                 ])
+        {
+            promotion.PromotionId = UniqueName("promotion");
+            promotion.Name = "Random";
+            promotion.Skus.Add(items.Select(i => i.Sku));
+            promotion.Budget = new() { CurrencyCode = "EUR", MinorUnits = long.MaxValue / 4 };
+            promotions.Add((await Topology.Catalog.CreatePromotionAsync(new() { Promotion = promotion }, cancellationToken: Cancellation)).Promotion);
+        }
+        return (new OracleCatalog(items, rules, promotions), promotions[^1].Version);
+    }
+
+    private async Task<QuoteRequest> StockedBasketAsync()
+    {
+        var item = await CreateItemAsync(1_999);
+        await CreateTaxRuleAsync(190_000);
+        var promotion = await CreatePromotionAsync(100_000, 1_000_000, item.Sku);
+        var request = Basket((item.Sku, 3));
+        foreach (var node in Topology.Nodes)
+            await WaitForVersionAsync(node, request, promotion.Version);
+        return request;
+    }
+
+    private async Task<QuoteResponse> QuoteJsonAsync(DataPlaneNode node, QuoteRequest request)
+    {
+        using var content = new StringContent(JsonFormatter.Default.Format(request), Encoding.UTF8, "application/json");
+        using var response = await Topology.Http.PostAsync(new Uri(node.Http, "/v1/quotes"), content, Cancellation);
+        var text = await response.Content.ReadAsStringAsync(Cancellation);
+        Assert.True(response.IsSuccessStatusCode, text);
+        return StrictParser.Parse<QuoteResponse>(text);
+    }
+
+    private static QuoteResponse Comparable(QuoteResponse quote)
+    {
+        var comparable = quote.Clone();
+        comparable.QuoteId = "";
+        comparable.SnapshotVersion = 0;
+        comparable.PricedAt = null;
+        return comparable;
+    }
+}
