@@ -26,13 +26,19 @@ internal static class StampedFolder
         var draft = Path.Combine(drafts, Path.GetFileName(folder));
         Delete(drafts);
         Directory.CreateDirectory(draft);
-        await fill(draft);
-        File.WriteAllText(Path.Combine(draft, Stamp), inputs);
-        if (Directory.Exists(folder))
-            Directory.Move(folder, draft + ".old");
-        Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
-        Directory.Move(draft, folder);
-        Delete(drafts);
+        try
+        {
+            await fill(draft);
+            File.WriteAllText(Path.Combine(draft, Stamp), inputs);
+            if (Directory.Exists(folder))
+                Directory.Move(folder, draft + ".old");
+            Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
+            Directory.Move(draft, folder);
+        }
+        finally
+        {
+            Delete(drafts);
+        }
         return folder;
     }
 

@@ -53,10 +53,8 @@ internal sealed class DebianPackages : IPackageSource
             StampedFolder.Fingerprint([], [suite, .. packages]),
             async draft =>
             {
-                var apt = await PrivateApt.OpenAsync(suite, OwnSuite, onlyMissing, report, cancellationToken);
-                report("resolving packages");
-                var names = (await apt.ResolveAsync(packages, cancellationToken)).Where(name => packages.Contains(name) || dependencies(name)).ToList();
-                var archives = await apt.UnpackAsync(names, draft, report, cancellationToken);
+                var apt = new PrivateApt(suite, OwnSuite, onlyMissing);
+                var archives = await apt.UnpackAsync(packages, dependencies, draft, report, cancellationToken);
                 await File.WriteAllLinesAsync(Path.Combine(draft, Listing), archives.Order(StringComparer.Ordinal), cancellationToken);
             });
     }
