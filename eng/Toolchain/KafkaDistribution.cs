@@ -94,7 +94,7 @@ internal static partial class KafkaSetup
             report("asking Maven's repository");
             var copy = await Subprocess.RunAsync(
                 "mvn", ["-q", "-B", "-f", Pom, "dependency:copy-dependencies", "-DincludeScope=runtime", $"-DoutputDirectory={draft}"],
-                timeout: RepositoryPatience, onLine: report, cancellationToken: cancellationToken);
+                timeout: RepositoryPatience, cancellationToken: cancellationToken);
             if (!copy.Succeeded || FindJars(draft) is null)
                 throw new SetupException($"Maven's repository does not answer. {Install.Kafka}");
         });

@@ -53,9 +53,11 @@ internal sealed class DebianPackages : IPackageSource
             StampedFolder.Fingerprint([], [suite, .. packages]),
             async draft =>
             {
-                var apt = new PrivateApt(suite, OwnSuite, onlyMissing);
+                var state = Path.Combine(draft, ".apt");
+                var apt = new PrivateApt(suite, OwnSuite, onlyMissing, state);
                 var archives = await apt.UnpackAsync(packages, dependencies, draft, report, cancellationToken);
                 await File.WriteAllLinesAsync(Path.Combine(draft, Listing), archives.Order(StringComparer.Ordinal), cancellationToken);
+                Directory.Delete(state, recursive: true);
             });
     }
 

@@ -10,12 +10,11 @@ namespace Hybrid.Toolchain.Debian;
 /// <param name="suite">The Debian release to take packages from.</param>
 /// <param name="ownSuite">The machine's own release.</param>
 /// <param name="onlyMissing">True to count what the machine has installed as there: right only for its own release.</param>
-internal sealed partial class PrivateApt(string suite, string ownSuite, bool onlyMissing)
+/// <param name="folder">Folder for its state.</param>
+internal sealed partial class PrivateApt(string suite, string ownSuite, bool onlyMissing, string folder)
 {
     private const int ParallelDownloads = 4;
     private const int PackagesPerDownload = 40;
-
-    private readonly string folder = Path.Combine(Workspace.PrivateFolder, "apt", suite);
 
     private string Sources => Path.Combine(folder, "sources.list");
 
@@ -34,15 +33,16 @@ internal sealed partial class PrivateApt(string suite, string ownSuite, bool onl
             .. ArchiveUri().Matches(closure).Select(m => m.Groups["file"].Value.Split('_')[0]).Distinct()
                 .Where(name => packages.Contains(name) || dependencies(name)),
         ];
+        if (names.Count == 0)
+            throw new SetupException($"apt counts {string.Join(", ", packages)} as installed, so there is nothing to bring. Install it anew: apt-get install --reinstall");
 
-        var downloads = Path.Combine(target, ".downloads");
         ConcurrentBag<string> unpacked = [];
         await Parallel.ForEachAsync(
             names.Chunk(PackagesPerDownload),
             new ParallelOptions { MaxDegreeOfParallelism = ParallelDownloads, CancellationToken = cancellationToken },
             async (chunk, token) =>
             {
-                var archives = Directory.CreateDirectory(Path.Combine(downloads, chunk[0])).FullName;
+                var archives = Directory.CreateDirectory(Path.Combine(folder, "downloads", chunk[0])).FullName;
                 await CheckedAsync(["-q", "download", .. chunk], archives, token);
                 foreach (var archive in Directory.GetFiles(archives, "*.deb"))
                 {
@@ -55,7 +55,6 @@ internal sealed partial class PrivateApt(string suite, string ownSuite, bool onl
             });
         if (unpacked.Count != names.Count)
             throw new SetupException($"apt-get brought {unpacked.Count} of {names.Count} packages.");
-        Directory.Delete(downloads, recursive: true);
         return unpacked;
     }
 
