@@ -18,7 +18,7 @@ internal static class CodeGeneration
         var go = await Setup.GoAsync(progress, cancellationToken);
         await progress.StepAsync("Go code of the contracts", async report =>
         {
-            var plugins = await PluginFolderAsync(go, report, cancellationToken);
+            var plugins = await SetupLock.HoldAsync(() => PluginFolderAsync(go, report, cancellationToken), progress, cancellationToken);
             var output = Path.Combine(Workspace.GoModule, "gen");
             if (Directory.Exists(output))
                 Directory.Delete(output, recursive: true);

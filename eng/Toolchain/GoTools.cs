@@ -15,29 +15,33 @@ public sealed record GoTools(
 internal static class GoSetup
 {
     private static readonly TimeSpan ProxyPatience = TimeSpan.FromMinutes(5);
-    private static readonly KeyValuePair<string, string?> NoDownloads = new("GOTOOLCHAIN", "local");
+    private static readonly KeyValuePair<string, string?> NoOtherToolchain = new("GOTOOLCHAIN", "local");
 
     public static async Task<GoTools> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
+        Dictionary<string, string?> environment = new([NoOtherToolchain]);
+        var source = PackageSource.OfThisMachine;
         var origin = "this machine";
-        var found = await FindOnMachineAsync(cancellationToken);
-        if (found is null && PackageSource.OfThisMachine is { } source)
+        var go = await FindOnMachineAsync(cancellationToken);
+        if (go is null && source is not null)
         {
             origin = source.Name;
-            var brought = await progress.StepAsync($"Go from {source.Name}", report => source.BringAsync(PackageSet.GoCompiler, report, cancellationToken));
-            found = await AskAsync(Path.Combine(brought.Folder, "bin/go"), cancellationToken);
-        }
-        var (program, version) = found ?? throw new SetupException($"Go {Versions.OldestGo} or newer is needed. {Install.Go}");
-
-        Dictionary<string, string?> environment = new([NoDownloads]);
-        if (origin != "this machine")
             environment["GOROOT"] = null;
-        var packages = await progress.StepAsync("Go libraries", report => BringLibrariesAsync(program, environment, report, cancellationToken));
+            var brought = await progress.StepAsync($"Go from {origin}", report => source.BringAsync(PackageSet.GoCompiler, report, cancellationToken));
+            go = await AskAsync(Path.Combine(brought.Folder, "bin/go"), cancellationToken);
+        }
+        var (program, version) = go ?? throw new SetupException($"Go {Versions.OldestGo} or newer is needed. {Install.Go}");
+
+        var packages = await progress.StepAsync("Go libraries", report => Registry.AskAsync(
+            "module proxy", program, () => DownloadAsync(program, environment, report, cancellationToken), PackageSet.GoLibraries, report, cancellationToken));
         if (packages is null)
+        {
+            StampedFolder.Remove(Workspace.GoVendor);
             return new GoTools(program, version, origin, "the module proxy", environment);
+        }
         environment["GOPROXY"] = "off";
         environment["GOFLAGS"] = "-mod=vendor";
-        return new GoTools(program, version, origin, $"{packages.Name}, in go-control-plane/vendor", environment) { Packages = packages };
+        return new GoTools(program, version, origin, $"{source!.Name}, in go-control-plane/vendor", environment) { Packages = source };
     }
 
     /// <summary>A Go on this machine that is new enough, or null.</summary>
@@ -46,33 +50,20 @@ internal static class GoSetup
 
     private static async Task<(string Program, Version Version)?> AskAsync(string program, CancellationToken cancellationToken)
     {
-        var answer = await Subprocess.RunAsync(program, ["version"], environment: [NoDownloads], cancellationToken: cancellationToken);
+        var answer = await Subprocess.RunAsync(program, ["version"], environment: [NoOtherToolchain], cancellationToken: cancellationToken);
         return Versions.In(answer.Output) is { } version && version >= Versions.OldestGo ? (program, version) : null;
     }
 
-    /// <returns>Null when the module proxy answered, else what takes its place.</returns>
-    private static async Task<IPackageSource?> BringLibrariesAsync(
+    /// <returns>Null when every module is there, else what go said.</returns>
+    private static async Task<string?> DownloadAsync(
         string program, Dictionary<string, string?> environment, Action<string> report, CancellationToken cancellationToken)
     {
-        var source = PackageSource.OfThisMachine;
-        if (source is null || Refusals.Recent("go-libraries", program) is null)
-        {
-            var download = await Subprocess.RunAsync(
-                program, ["mod", "download"], Workspace.GoModule, environment, ProxyPatience, cancellationToken: cancellationToken, onLine: line =>
-                {
-                    if (line.StartsWith("go: downloading", StringComparison.Ordinal))
-                        report(line["go: ".Length..]);
-                });
-            if (download.Succeeded)
+        var download = await Subprocess.RunAsync(
+            program, ["mod", "download"], Workspace.GoModule, environment, ProxyPatience, cancellationToken: cancellationToken, onLine: line =>
             {
-                StampedFolder.Remove(Workspace.GoVendor);
-                return null;
-            }
-            if (source is null)
-                throw new SetupException($"The Go module proxy does not answer, and this machine has no package archive to take its place.\n{download.Tail()}");
-            Refusals.Remember("go-libraries", program, download.Tail(1));
-        }
-        await source.BringAsync(PackageSet.GoLibraries, report, cancellationToken);
-        return source;
+                if (line.StartsWith("go: downloading", StringComparison.Ordinal))
+                    report(line["go: ".Length..]);
+            });
+        return download.Succeeded ? null : download.Tail();
     }
 }

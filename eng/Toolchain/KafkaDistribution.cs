@@ -32,7 +32,7 @@ internal static partial class KafkaSetup
         }
         catch (SetupException e)
         {
-            Refusals.Remember("kafka", StampedFolder.Fingerprint([Pom]), e.Message);
+            Registry.Remember("Maven repository", StampedFolder.Fingerprint([Pom]), e.Message);
             return new KafkaChoice(null, e.Message);
         }
     }
@@ -59,7 +59,7 @@ internal static partial class KafkaSetup
             return new KafkaChoice(new KafkaDistribution(Brought, java, "Maven"));
         if (Subprocess.Find("mvn") is null)
             return new KafkaChoice(null, $"HYBRID_KAFKA_HOME is not set, and there is no Maven to bring Kafka. {Install.Kafka}");
-        return Refusals.Recent("kafka", inputs) is { } reason ? new KafkaChoice(null, reason) : null;
+        return Registry.RecentRefusal("Maven repository", inputs) is { } reason ? new KafkaChoice(null, reason) : null;
     }
 
     /// <returns>A Java on this machine that is new enough, or null.</returns>
@@ -94,7 +94,7 @@ internal static partial class KafkaSetup
             report("asking Maven's repository");
             var copy = await Subprocess.RunAsync(
                 "mvn", ["-q", "-B", "-f", Pom, "dependency:copy-dependencies", "-DincludeScope=runtime", $"-DoutputDirectory={draft}"],
-                timeout: RepositoryPatience, onLine: report, cancellationToken: cancellationToken);
+                timeout: RepositoryPatience, cancellationToken: cancellationToken);
             if (!copy.Succeeded || FindJars(draft) is null)
                 throw new SetupException($"Maven's repository does not answer. {Install.Kafka}");
         });

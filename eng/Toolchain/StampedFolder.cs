@@ -5,11 +5,13 @@ namespace Hybrid.Toolchain;
 
 /// <summary>
 /// A folder that is complete or not there: it is filled as a draft, stamped with a fingerprint of what it was made from, and
-/// renamed. A process that is killed at any point leaves at most a draft.
+/// renamed. A process that is killed at any point leaves at most a draft. Only the holder of <see cref="SetupLock"/> makes one.
 /// </summary>
 internal static class StampedFolder
 {
     private const string Stamp = ".made-from";
+
+    private static readonly string Drafts = Path.Combine(Workspace.PrivateFolder, "drafts");
 
     /// <summary>The stamp of a folder, or null when the folder is not there or was not made by <see cref="EnsureAsync"/>.</summary>
     public static string? StampOf(string folder) =>
@@ -22,17 +24,15 @@ internal static class StampedFolder
     {
         if (StampOf(folder) == inputs)
             return folder;
-        var drafts = Path.Combine(Workspace.PrivateFolder, "drafts");
-        var draft = Path.Combine(drafts, Path.GetFileName(folder));
-        Delete(drafts);
-        Directory.CreateDirectory(draft);
+        RemoveOldDrafts();
+        var draft = Directory.CreateDirectory(Path.Combine(Drafts, Path.GetRandomFileName())).FullName;
         await fill(draft);
         File.WriteAllText(Path.Combine(draft, Stamp), inputs);
         if (Directory.Exists(folder))
             Directory.Move(folder, draft + ".old");
         Directory.CreateDirectory(Path.GetDirectoryName(folder)!);
         Directory.Move(draft, folder);
-        Delete(drafts);
+        RemoveOldDrafts();
         return folder;
     }
 
@@ -40,7 +40,7 @@ internal static class StampedFolder
     public static void Remove(string folder)
     {
         if (StampOf(folder) is not null)
-            Delete(folder);
+            Directory.Delete(folder, recursive: true);
     }
 
     /// <summary>A short text that changes whenever one of the files or texts does.</summary>
@@ -52,9 +52,18 @@ internal static class StampedFolder
         return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
     }
 
-    private static void Delete(string folder)
+    private static void RemoveOldDrafts()
     {
-        if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
+        foreach (var draft in Directory.CreateDirectory(Drafts).EnumerateDirectories())
+        {
+            try
+            {
+                draft.Delete(recursive: true);
+            }
+            catch (IOException)
+            {
+                // A child of a process that was killed still writes there; a later run removes it.
+            }
+        }
     }
 }

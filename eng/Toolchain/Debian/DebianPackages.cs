@@ -53,11 +53,11 @@ internal sealed class DebianPackages : IPackageSource
             StampedFolder.Fingerprint([], [suite, .. packages]),
             async draft =>
             {
-                var apt = await PrivateApt.OpenAsync(suite, OwnSuite, onlyMissing, report, cancellationToken);
-                report("resolving packages");
-                var names = (await apt.ResolveAsync(packages, cancellationToken)).Where(name => packages.Contains(name) || dependencies(name)).ToList();
-                var archives = await apt.UnpackAsync(names, draft, report, cancellationToken);
+                var state = Path.Combine(draft, ".apt");
+                var apt = new PrivateApt(suite, OwnSuite, onlyMissing, state);
+                var archives = await apt.UnpackAsync(packages, dependencies, draft, report, cancellationToken);
                 await File.WriteAllLinesAsync(Path.Combine(draft, Listing), archives.Order(StringComparer.Ordinal), cancellationToken);
+                Directory.Delete(state, recursive: true);
             });
     }
 
