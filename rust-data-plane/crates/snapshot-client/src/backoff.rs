@@ -34,8 +34,8 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// What a stream must last to count as well.
-    pub(crate) fn cap(&self) -> Duration {
+    /// The longest delay. A connection that lasted longer than this was a good one.
+    pub fn cap(&self) -> Duration {
         self.cap
     }
 

@@ -3,35 +3,24 @@
 use std::time::{Duration, SystemTime};
 
 use contracts::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
-use contracts::opentelemetry::proto::collector::logs::v1::logs_service_client::LogsServiceClient;
 use contracts::opentelemetry::proto::collector::metrics::v1::ExportMetricsServiceRequest;
-use contracts::opentelemetry::proto::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
 use contracts::opentelemetry::proto::collector::trace::v1::ExportTraceServiceRequest;
-use contracts::opentelemetry::proto::collector::trace::v1::trace_service_client::TraceServiceClient;
 use contracts::opentelemetry::proto::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use contracts::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
 use contracts::opentelemetry::proto::metrics::v1 as otlp;
 use contracts::opentelemetry::proto::resource::v1::Resource;
 use contracts::opentelemetry::proto::trace::v1::{self as trace, ResourceSpans, ScopeSpans};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::Config;
+use crate::config::{Batching, Config};
 use crate::histogram::SCALE;
 use crate::logs::Record;
 use crate::metrics::{Instrument, Meter, Reading};
+use crate::sink::{Signal, Sink};
 use crate::span::{self, Attribute, Span, Value};
+use crate::state::TraceState;
 use crate::unix_nanos;
-
-/// Records in one request.
-const BATCH: usize = 512;
-/// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// What is not taken after this many attempts is given up; the queues behind are bounded.
-const ATTEMPTS: u32 = 3;
 
 pub(crate) async fn run(
     config: Config,
@@ -40,38 +29,41 @@ pub(crate) async fn run(
     meter: Meter,
     stop: watch::Receiver<bool>,
 ) {
-    let Some(channel) = config.endpoint.as_deref().and_then(|url| Endpoint::from_shared(url.to_owned()).ok()) else {
-        tracing::error!("OTEL_EXPORTER_OTLP_ENDPOINT is no URL; nothing is exported");
-        return;
-    };
-    let channel = channel.connect_timeout(TIMEOUT).connect_lazy();
-    let sink = Sink { channel, headers: headers(&config.headers), resource: resource(&config.resource) };
+    let (sink, resource) = (Sink::new(&config), resource(&config.resource));
+    let resource = || Some(resource.clone());
     tokio::join!(
-        batches(spans, config.span_delay, stop.clone(), async |batch| sink.spans(batch).await),
-        batches(logs, config.log_delay, stop.clone(), async |batch| sink.logs(batch).await),
-        readings(&meter, config.metric_interval, stop, &sink),
+        batches(spans, config.spans, stop.clone(), async |spans| {
+            sink.send(Signal::Traces, traces_request(resource(), spans)).await;
+        }),
+        batches(logs, config.logs, stop.clone(), async |records| {
+            sink.send(Signal::Logs, logs_request(resource(), records)).await;
+        }),
+        readings(&meter, config.metric_interval, stop, async |metrics| {
+            sink.send(Signal::Metrics, metrics_request(resource(), metrics)).await;
+        }),
     );
 }
 
-/// Collects up to `BATCH` records or for `delay`, whichever comes first; after the stop, what is left.
-async fn batches<T: Clone>(
+/// Collects a batch until it is full or for its delay, whichever comes first; after the stop, what is left.
+async fn batches<T>(
     mut queue: mpsc::Receiver<T>,
-    delay: Duration,
+    limits: Batching,
     mut stop: watch::Receiver<bool>,
     send: impl AsyncFn(Vec<T>),
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut ticks = interval(delay);
+    let mut batch = Vec::with_capacity(limits.batch);
+    let mut ticks = interval(limits.delay);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*stop.borrow() {
+        let room = limits.batch - batch.len();
         tokio::select! {
             _ = stop.changed() => break,
             _ = ticks.tick() => {}
-            n = queue.recv_many(&mut batch, BATCH) => {
+            n = queue.recv_many(&mut batch, room) => {
                 if n == 0 {
                     break;
                 }
-                if batch.len() < BATCH {
+                if batch.len() < limits.batch {
                     continue;
                 }
             }
@@ -80,15 +72,25 @@ async fn batches<T: Clone>(
             send(std::mem::take(&mut batch)).await;
         }
     }
-    while let Ok(record) = queue.try_recv() {
-        batch.push(record);
-    }
-    for chunk in batch.chunks(BATCH) {
-        send(chunk.to_vec()).await;
+    loop {
+        while batch.len() < limits.batch
+            && let Ok(record) = queue.try_recv()
+        {
+            batch.push(record);
+        }
+        if batch.is_empty() {
+            return;
+        }
+        send(std::mem::take(&mut batch)).await;
     }
 }
 
-async fn readings(meter: &Meter, every: Duration, mut stop: watch::Receiver<bool>, sink: &Sink) {
+async fn readings(
+    meter: &Meter,
+    every: Duration,
+    mut stop: watch::Receiver<bool>,
+    send: impl AsyncFn(Vec<otlp::Metric>),
+) {
     let start = unix_nanos(SystemTime::now());
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -98,110 +100,35 @@ async fn readings(meter: &Meter, every: Duration, mut stop: watch::Receiver<bool
             _ = stop.changed() => true,
         };
         let now = unix_nanos(SystemTime::now());
-        sink.metrics(meter.read(|instruments| metrics(instruments, start, now))).await;
+        send(meter.read(|instruments| metrics(instruments, start, now))).await;
         if stopped {
             return;
         }
     }
 }
 
-struct Sink {
-    channel: Channel,
-    headers: MetadataMap,
-    resource: Resource,
+fn traces_request(resource: Option<Resource>, spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope_spans =
+        ScopeSpans { scope: scope(), spans: spans.into_iter().map(span_out).collect(), ..Default::default() };
+    let spans = ResourceSpans { resource, scope_spans: vec![scope_spans], ..Default::default() };
+    ExportTraceServiceRequest { resource_spans: vec![spans] }
 }
 
-impl Sink {
-    async fn spans(&self, spans: Vec<Span>) {
-        let scope_spans =
-            ScopeSpans { scope: scope(), spans: spans.into_iter().map(span_out).collect(), ..Default::default() };
-        let message = ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans {
-                resource: Some(self.resource.clone()),
-                scope_spans: vec![scope_spans],
-                ..Default::default()
-            }],
-        };
-        self.send(
-            "spans",
-            async |request| TraceServiceClient::new(self.channel.clone()).export(request).await.map(drop),
-            message,
-        )
-        .await;
-    }
-
-    async fn logs(&self, records: Vec<Record>) {
-        let scope_logs =
-            ScopeLogs { scope: scope(), log_records: records.into_iter().map(log_out).collect(), ..Default::default() };
-        let message = ExportLogsServiceRequest {
-            resource_logs: vec![ResourceLogs {
-                resource: Some(self.resource.clone()),
-                scope_logs: vec![scope_logs],
-                ..Default::default()
-            }],
-        };
-        self.send(
-            "logs",
-            async |request| LogsServiceClient::new(self.channel.clone()).export(request).await.map(drop),
-            message,
-        )
-        .await;
-    }
-
-    async fn metrics(&self, metrics: Vec<otlp::Metric>) {
-        let message = ExportMetricsServiceRequest {
-            resource_metrics: vec![otlp::ResourceMetrics {
-                resource: Some(self.resource.clone()),
-                scope_metrics: vec![otlp::ScopeMetrics { scope: scope(), metrics, ..Default::default() }],
-                ..Default::default()
-            }],
-        };
-        self.send(
-            "metrics",
-            async |request| MetricsServiceClient::new(self.channel.clone()).export(request).await.map(drop),
-            message,
-        )
-        .await;
-    }
-
-    async fn send<M: Clone>(
-        &self,
-        what: &'static str,
-        call: impl AsyncFn(Request<M>) -> Result<(), Status>,
-        message: M,
-    ) {
-        for attempt in 1..=ATTEMPTS {
-            let mut request = Request::new(message.clone());
-            *request.metadata_mut() = self.headers.clone();
-            let problem = match timeout(TIMEOUT, call(request)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(status)) => status.code().to_string(),
-                Err(_) => "it took too long".to_owned(),
-            };
-            if attempt == ATTEMPTS {
-                tracing::debug!(what, problem, "telemetry was given up");
-            } else {
-                tokio::time::sleep(Duration::from_millis(100) * attempt).await;
-            }
-        }
-    }
+fn logs_request(resource: Option<Resource>, records: Vec<Record>) -> ExportLogsServiceRequest {
+    let scope_logs =
+        ScopeLogs { scope: scope(), log_records: records.into_iter().map(log_out).collect(), ..Default::default() };
+    let logs = ResourceLogs { resource, scope_logs: vec![scope_logs], ..Default::default() };
+    ExportLogsServiceRequest { resource_logs: vec![logs] }
 }
 
-fn headers(pairs: &[(String, String)]) -> MetadataMap {
-    let mut headers = MetadataMap::new();
-    for (key, value) in pairs {
-        match (key.to_ascii_lowercase().parse::<AsciiMetadataKey>(), value.parse::<AsciiMetadataValue>()) {
-            (Ok(key), Ok(value)) => {
-                headers.insert(key, value);
-            }
-            _ => tracing::warn!(header = key, "OTEL_EXPORTER_OTLP_HEADERS has a header that cannot be sent"),
-        }
-    }
-    headers
+fn metrics_request(resource: Option<Resource>, metrics: Vec<otlp::Metric>) -> ExportMetricsServiceRequest {
+    let scope_metrics = otlp::ScopeMetrics { scope: scope(), metrics, ..Default::default() };
+    let metrics = otlp::ResourceMetrics { resource, scope_metrics: vec![scope_metrics], ..Default::default() };
+    ExportMetricsServiceRequest { resource_metrics: vec![metrics] }
 }
 
-fn resource(attributes: &[(String, String)]) -> Resource {
-    let attributes = attributes.iter().map(|(key, value)| key_value(key, any_value::Value::StringValue(value.clone())));
+fn resource(attributes: &[(String, Value)]) -> Resource {
+    let attributes = attributes.iter().map(|(key, value)| key_value(key, value_out(value)));
     Resource { attributes: attributes.collect(), ..Default::default() }
 }
 
@@ -214,18 +141,20 @@ fn key_value(key: &str, value: any_value::Value) -> KeyValue {
 }
 
 fn attributes_out(attributes: &[Attribute]) -> Vec<KeyValue> {
-    attributes
-        .iter()
-        .map(|(key, value)| {
-            let value = match value {
-                Value::Text(text) => any_value::Value::StringValue(text.to_string()),
-                Value::Int(n) => any_value::Value::IntValue(*n),
-                Value::Double(n) => any_value::Value::DoubleValue(*n),
-                Value::Bool(b) => any_value::Value::BoolValue(*b),
-            };
-            key_value(key, value)
-        })
-        .collect()
+    attributes.iter().map(|(key, value)| key_value(key, value_out(value))).collect()
+}
+
+fn value_out(value: &Value) -> any_value::Value {
+    match value {
+        Value::Text(text) => any_value::Value::StringValue(text.to_string()),
+        Value::Int(n) => any_value::Value::IntValue(*n),
+        Value::Double(n) => any_value::Value::DoubleValue(*n),
+        Value::Bool(b) => any_value::Value::BoolValue(*b),
+    }
+}
+
+fn state_out(state: Option<&TraceState<'_>>) -> String {
+    state.map_or_else(String::new, |state| state.as_str().to_owned())
 }
 
 fn span_out(span: Span) -> trace::Span {
@@ -238,6 +167,7 @@ fn span_out(span: Span) -> trace::Span {
     trace::Span {
         trace_id: span.context.trace_id.0.to_vec(),
         span_id: span.context.span_id.0.to_vec(),
+        trace_state: state_out(span.state.as_ref()),
         parent_span_id: span.parent.map_or_else(Vec::new, |parent| parent.0.to_vec()),
         flags: flags(span.context.sampled),
         name: span.name.into_owned(),
@@ -249,9 +179,10 @@ fn span_out(span: Span) -> trace::Span {
             .links
             .iter()
             .map(|link| trace::span::Link {
-                trace_id: link.trace_id.0.to_vec(),
-                span_id: link.span_id.0.to_vec(),
-                flags: flags(link.sampled),
+                trace_id: link.context.trace_id.0.to_vec(),
+                span_id: link.context.span_id.0.to_vec(),
+                trace_state: state_out(link.state.as_ref()),
+                flags: flags(link.context.sampled),
                 ..Default::default()
             })
             .collect(),

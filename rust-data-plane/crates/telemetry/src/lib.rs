@@ -1,4 +1,4 @@
-//! Traces, metrics and logs over OTLP/gRPC.
+//! Traces, metrics and logs over OTLP.
 //!
 //! Callers only ever touch atomics and bounded queues: what does not fit is dropped and counted. A thread of its own, with a
 //! runtime of its own, does the rest. It stands in for the `opentelemetry` crates and follows their environment variables.
@@ -11,15 +11,20 @@ mod logs;
 mod metrics;
 mod pipeline;
 mod sampler;
+mod sink;
 mod span;
+mod state;
+mod tls;
+mod transport;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Service};
 pub use context::{ParseError, SpanId, TraceContext, TraceId};
 pub use logs::init_logging;
-pub use metrics::{Counter, Histogram, Meter};
+pub use metrics::{Counter, Histogram, Histograms, Meter};
 pub use pipeline::Telemetry;
 pub use sampler::Sampler;
-pub use span::{Attribute, Kind, Span, Status, Tracer, Value};
+pub use span::{Attribute, Kind, Link, Span, Status, Tracer, Value};
+pub use state::TraceState;
 
 /// Nanoseconds since the Unix epoch.
 pub fn unix_nanos(at: std::time::SystemTime) -> u64 {

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::ConfigError;
 use crate::context::{SpanId, TraceId, unhex};
 use crate::pipeline::Queue;
+use crate::sink::TARGET;
 use crate::span::{Attribute, Value};
 
 /// One record.
@@ -29,17 +30,25 @@ pub(crate) struct Record {
 }
 
 /// Installs the process's logging: `LOG_LEVEL` (error, warn, info, debug, trace; default info) to stderr, and to the
-/// telemetry's exporter where there is one. Once; later calls change nothing.
+/// telemetry's exporter where there is one. Then logs what of the telemetry's configuration could not be used.
+///
+/// Only the first call in a process installs the logging.
+///
+/// # Errors
+/// `LOG_LEVEL` is set to something else.
 pub fn init_logging(telemetry: &crate::Telemetry) -> Result<(), ConfigError> {
     let level = match std::env::var("LOG_LEVEL").as_deref() {
         Err(_) | Ok("") => LevelFilter::INFO,
-        Ok(name) => name
-            .parse()
-            .map_err(|_| ConfigError { variable: "LOG_LEVEL", problem: "must be error, warn, info, debug or trace" })?,
+        Ok(name) => {
+            name.parse().map_err(|_| ConfigError::new("LOG_LEVEL", "must be error, warn, info, debug or trace"))?
+        }
     };
     let layer = LogLayer { level, queue: telemetry.log_queue() };
-    // Another logger was installed before, which is what the caller wants too.
+    // An error means that a logger is installed already.
     let _ = tracing_subscriber::registry().with(layer).try_init();
+    for warning in telemetry.warnings() {
+        tracing::warn!("{warning}");
+    }
     Ok(())
 }
 
@@ -50,8 +59,8 @@ struct LogLayer {
 
 impl LogLayer {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        // The transport's own chatter, the exporter's above all, is of interest only when it goes wrong.
-        let chatty = ["h2", "hyper", "tonic", "tower"].iter().any(|name| metadata.target().starts_with(name));
+        // Below warnings, the transports log every frame, those of the log's own export included.
+        let chatty = ["h2", "hyper", "rustls", "tonic", "tower"].iter().any(|name| metadata.target().starts_with(name));
         let level = if chatty { self.level.min(LevelFilter::WARN) } else { self.level };
         *metadata.level() <= level
     }
@@ -76,9 +85,9 @@ impl<S: Subscriber> Layer<S> for LogLayer {
             attributes: Vec::new(),
         };
         event.record(&mut record);
-        // Nobody is left to tell when stderr is gone.
+        // A closed stderr does not end the program.
         let _ = writeln!(std::io::stderr().lock(), "{}", Line(&record));
-        if let Some(queue) = &self.queue {
+        if let Some(queue) = self.queue.as_ref().filter(|_| event.metadata().target() != TARGET) {
             queue.offer(record);
         }
     }

@@ -2,6 +2,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use crate::histogram::Durations;
 use crate::span::Attribute;
 
@@ -59,6 +61,48 @@ impl Histogram {
     }
 }
 
+/// Histograms of one name, one for each set of attributes that occurs.
+#[derive(Clone)]
+pub struct Histograms<K> {
+    meter: Meter,
+    name: &'static str,
+    description: &'static str,
+    attributes: fn(&K) -> Vec<Attribute>,
+    known: Arc<ArcSwap<Vec<(K, Histogram)>>>,
+}
+
+impl<K: Clone + PartialEq> Histograms<K> {
+    /// Adds a duration to the histogram of `key`. Takes a lock only at the first duration of a key, and compares the keys one
+    /// after the other: they must be few.
+    pub fn record(&self, key: &K, duration: Duration) {
+        let known = self.known.load();
+        match known.iter().find(|(other, _)| other == key) {
+            Some((_, histogram)) => histogram.record(duration),
+            None => self.add(key).record(duration),
+        }
+    }
+
+    fn add(&self, key: &K) -> Histogram {
+        let mut instruments = self.meter.instruments.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.load();
+        if let Some((_, histogram)) = known.iter().find(|(other, _)| other == key) {
+            return histogram.clone();
+        }
+        let histogram = Histogram(Arc::new(Durations::new()));
+        instruments.push(Instrument {
+            name: self.name,
+            unit: "s",
+            description: self.description,
+            attributes: (self.attributes)(key),
+            reading: Reading::Histogram(Arc::clone(&histogram.0)),
+        });
+        let mut more = Vec::clone(&known);
+        more.push((key.clone(), histogram.clone()));
+        self.known.store(Arc::new(more));
+        histogram
+    }
+}
+
 impl Meter {
     /// A counter.
     pub fn counter(&self, name: &'static str, unit: &'static str, description: &'static str) -> Counter {
@@ -99,6 +143,16 @@ impl Meter {
         let durations = Arc::new(Durations::new());
         self.add(name, "s", description, attributes.into(), Reading::Histogram(Arc::clone(&durations)));
         Histogram(durations)
+    }
+
+    /// Histograms of durations in seconds, with `attributes` made from the key of each.
+    pub fn histograms<K>(
+        &self,
+        name: &'static str,
+        description: &'static str,
+        attributes: fn(&K) -> Vec<Attribute>,
+    ) -> Histograms<K> {
+        Histograms { meter: self.clone(), name, description, attributes, known: Arc::default() }
     }
 
     pub(crate) fn read<T>(&self, f: impl FnOnce(&[Instrument]) -> T) -> T {

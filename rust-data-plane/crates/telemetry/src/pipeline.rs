@@ -5,14 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::export;
 use crate::logs::Record;
 use crate::metrics::Meter;
-use crate::span::Tracer;
-
-/// Records that may wait, of each kind.
-const CAPACITY: usize = 8_192;
+use crate::span::{Span, Tracer};
 
 /// A bounded queue that never makes its writer wait.
 pub(crate) struct Queue<T> {
@@ -21,8 +18,8 @@ pub(crate) struct Queue<T> {
 }
 
 impl<T> Queue<T> {
-    fn new() -> (Arc<Self>, mpsc::Receiver<T>) {
-        let (sender, receiver) = mpsc::channel(CAPACITY);
+    fn new(capacity: usize) -> (Arc<Self>, mpsc::Receiver<T>) {
+        let (sender, receiver) = mpsc::channel(capacity);
         (Arc::new(Self { sender, dropped: AtomicU64::new(0) }), receiver)
     }
 
@@ -43,6 +40,7 @@ pub struct Telemetry {
     meter: Meter,
     logs: Option<Arc<Queue<Record>>>,
     exporter: Option<Exporter>,
+    warnings: Vec<ConfigError>,
 }
 
 struct Exporter {
@@ -50,40 +48,55 @@ struct Exporter {
     thread: JoinHandle<()>,
 }
 
+impl Exporter {
+    fn start(
+        config: Config,
+        spans: mpsc::Receiver<Span>,
+        logs: mpsc::Receiver<Record>,
+        meter: Meter,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new()
+            .name("telemetry".into())
+            .spawn(move || runtime.block_on(export::run(config, spans, logs, meter, stopped)))?;
+        Ok(Self { stop, thread })
+    }
+}
+
 impl Telemetry {
-    /// Starts to export, where the configuration names an endpoint. The endpoint need not answer yet.
-    pub fn start(config: Config) -> std::io::Result<Self> {
+    /// Starts to export, where the configuration names an endpoint. The endpoint need not answer yet. Where no thread can be
+    /// started nothing is exported, which `init_logging` logs as a warning.
+    pub fn start(mut config: Config) -> Self {
         let meter = Meter::default();
         let sampler = config.sampler;
-        if config.endpoint.is_none() {
-            return Ok(Self { tracer: Tracer::new(sampler, None), meter, logs: None, exporter: None });
+        let mut warnings = std::mem::take(&mut config.warnings);
+        let (spans, span_receiver) = Queue::new(config.spans.queue);
+        let (logs, log_receiver) = Queue::new(config.logs.queue);
+        let exporter = match config.endpoints.is_empty() {
+            true => None,
+            false => Exporter::start(config, span_receiver, log_receiver, meter.clone())
+                .inspect_err(|error| {
+                    warnings.push(ConfigError::new("OTEL_EXPORTER_OTLP_ENDPOINT", format!("is not used: {error}")));
+                })
+                .ok(),
+        };
+        if exporter.is_none() {
+            return Self { tracer: Tracer::new(sampler, None), meter, logs: None, exporter, warnings };
         }
-        let (spans, span_receiver) = Queue::new();
-        let (logs, log_receiver) = Queue::new();
         for (name, description, dropped) in [
-            ("otel.spans.dropped", "Spans that found the queue full", {
+            ("hybrid.telemetry.spans.dropped", "Spans that found the queue full", {
                 let spans = Arc::clone(&spans);
                 Box::new(move || spans.dropped()) as Box<dyn Fn() -> u64 + Send>
             }),
-            ("otel.logs.dropped", "Log records that found the queue full", {
+            ("hybrid.telemetry.logs.dropped", "Log records that found the queue full", {
                 let logs = Arc::clone(&logs);
                 Box::new(move || logs.dropped()) as Box<dyn Fn() -> u64 + Send>
             }),
         ] {
             meter.observed_counter(name, "{record}", description, dropped);
         }
-        let (stop, stopped) = watch::channel(false);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let instruments = meter.clone();
-        let thread = std::thread::Builder::new().name("telemetry".into()).spawn(move || {
-            runtime.block_on(export::run(config, span_receiver, log_receiver, instruments, stopped));
-        })?;
-        Ok(Self {
-            tracer: Tracer::new(sampler, Some(spans)),
-            meter,
-            logs: Some(logs),
-            exporter: Some(Exporter { stop, thread }),
-        })
+        Self { tracer: Tracer::new(sampler, Some(spans)), meter, logs: Some(logs), exporter, warnings }
     }
 
     /// Starts and takes spans.
@@ -96,6 +109,10 @@ impl Telemetry {
         self.meter.clone()
     }
 
+    pub(crate) fn warnings(&self) -> &[ConfigError] {
+        &self.warnings
+    }
+
     pub(crate) fn log_queue(&self) -> Option<Arc<Queue<Record>>> {
         self.logs.clone()
     }
@@ -104,7 +121,7 @@ impl Telemetry {
     pub fn shutdown(self, deadline: Duration) {
         let Some(exporter) = self.exporter else { return };
         let until = Instant::now() + deadline;
-        // The thread may have ended; then there is nobody to stop.
+        // It fails only when the thread has ended already.
         let _ = exporter.stop.send(true);
         while !exporter.thread.is_finished() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));

@@ -1,4 +1,5 @@
 use crate::context::{TraceContext, TraceId};
+use crate::span::Link;
 
 /// Which spans are recorded.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,9 +49,9 @@ impl Sampler {
 
     /// Whether a span that continues no trace but links to others is recorded: when one of them is, as if that were its
     /// parent.
-    pub fn samples_linked(&self, links: &[TraceContext], trace_id: TraceId) -> bool {
-        let parent = links.iter().find(|link| link.sampled).or(links.first());
-        self.samples(parent, trace_id)
+    pub fn samples_linked(&self, links: &[Link], trace_id: TraceId) -> bool {
+        let parent = links.iter().find(|link| link.context.sampled).or(links.first());
+        self.samples(parent.map(|link| &link.context), trace_id)
     }
 
     fn samples_root(&self, trace_id: TraceId) -> bool {
@@ -103,8 +104,9 @@ mod tests {
     #[test]
     fn a_batch_follows_the_sampled_one_among_its_links() {
         let sampler = Sampler::DEFAULT;
-        assert!(sampler.samples_linked(&[context(false), context(true)], TraceId::random()));
-        assert!(!sampler.samples_linked(&[context(false)], TraceId::random()));
+        let link = |sampled| Link { context: context(sampled), state: None };
+        assert!(sampler.samples_linked(&[link(false), link(true)], TraceId::random()));
+        assert!(!sampler.samples_linked(&[link(false)], TraceId::random()));
         assert!(sampler.samples_linked(&[], TraceId::random()));
     }
 }

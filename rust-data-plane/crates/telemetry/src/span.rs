@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::context::{SpanId, TraceContext, TraceId};
 use crate::pipeline::Queue;
 use crate::sampler::Sampler;
+use crate::state::TraceState;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,18 +51,27 @@ pub enum Status {
     Error(String),
 }
 
+/// Another span that has to do with this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "OpenTelemetry defines them")]
+pub struct Link {
+    pub context: TraceContext,
+    pub state: Option<TraceState<'static>>,
+}
+
 /// A finished span.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "OpenTelemetry defines them")]
 pub struct Span {
     pub context: TraceContext,
+    pub state: Option<TraceState<'static>>,
     pub parent: Option<SpanId>,
     pub name: Cow<'static, str>,
     pub kind: Kind,
     pub start: SystemTime,
     pub end: SystemTime,
     pub attributes: Vec<Attribute>,
-    pub links: Vec<TraceContext>,
+    pub links: Vec<Link>,
     pub status: Status,
 }
 
@@ -89,7 +99,7 @@ impl Tracer {
     }
 
     /// The context of a new span that starts a trace and links to others.
-    pub fn start_linked(&self, links: &[TraceContext]) -> TraceContext {
+    pub fn start_linked(&self, links: &[Link]) -> TraceContext {
         let trace_id = TraceId::random();
         TraceContext { trace_id, span_id: SpanId::random(), sampled: self.sampler.samples_linked(links, trace_id) }
     }

@@ -1,0 +1,108 @@
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use contracts::hybrid::pricing::v1::QuoteRequest;
+use http::Uri;
+use tonic::metadata::AsciiMetadataValue;
+
+/// What to send, where, how often and for how long.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Servers, used in turn. At least one.
+    pub targets: Vec<Target>,
+    /// Calls a second over all targets, more than 0.
+    pub rate: f64,
+    /// How long the measured part lasts.
+    pub duration: Duration,
+    /// The most calls of the measured part.
+    pub count: Option<u64>,
+    /// How long calls are sent before they are measured.
+    pub warm_up: Duration,
+    /// Connections to each target, at least one.
+    pub connections: usize,
+    /// A call fails with DEADLINE_EXCEEDED this long after it was due.
+    pub timeout: Duration,
+    /// What is sent.
+    pub call: Call,
+}
+
+/// The method that is called.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// `hybrid.pricing.v1.PricingService/Quote`, each with the same trace context if there is one.
+    Quote {
+        /// The basket.
+        request: QuoteRequest,
+        /// The value of `traceparent`.
+        traceparent: Option<AsciiMetadataValue>,
+    },
+    /// `grpc.health.v1.Health/Check` for the whole server: the latency of a call without work.
+    Health,
+}
+
+impl Plan {
+    /// Calls that are sent before the measured part.
+    pub(crate) fn warm_up_calls(&self) -> u64 {
+        (self.warm_up.as_secs_f64() * self.rate).ceil() as u64
+    }
+
+    /// Calls of the measured part.
+    pub(crate) fn measured_calls(&self) -> u64 {
+        let calls = (self.duration.as_secs_f64() * self.rate).ceil() as u64;
+        calls.min(self.count.unwrap_or(u64::MAX))
+    }
+}
+
+/// A gRPC server without TLS: `http://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    origin: Uri,
+    authority: String,
+}
+
+impl Target {
+    /// The URI that requests begin with.
+    pub(crate) fn origin(&self) -> &Uri {
+        &self.origin
+    }
+
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let origin: Uri = text.parse().map_err(|error| format!("{error}"))?;
+        let parts = (origin.scheme_str(), origin.host(), origin.port_u16(), origin.path());
+        let (Some("http"), Some(host), Some(port), "" | "/") = parts else {
+            return Err("must be http://host:port".into());
+        };
+        let authority = format!("{host}:{port}");
+        Ok(Self { origin, authority })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_url_with_a_port() {
+        assert_eq!("http://127.0.0.1:7211".parse::<Target>().unwrap().authority(), "127.0.0.1:7211");
+        assert_eq!("http://[::1]:7211/".parse::<Target>().unwrap().authority(), "[::1]:7211");
+        for bad in ["", "127.0.0.1:7211", "https://127.0.0.1:7211", "http://host", "http://host:1/path"] {
+            assert!(bad.parse::<Target>().is_err(), "{bad}");
+        }
+    }
+}
