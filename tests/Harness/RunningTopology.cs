@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace Hybrid.Tests.Harness;
 
 /// <summary>The whole topology, started by AppHost's own entry point on free ports and a state folder that is removed at the end.</summary>
@@ -10,6 +12,20 @@ public sealed class RunningTopology : RunningSystem
     /// <summary>Receives what every service sends over OTLP.</summary>
     public OtlpSink Telemetry { get; } = new();
 
+    private readonly ConcurrentDictionary<string, int> crashes = new();
+    private readonly ConcurrentDictionary<string, int> expectedCrashes = new();
+    private readonly CancellationTokenSource watching = new();
+
+    /// <summary>Announces that the test is about to crash a resource. Every other restart fails the run.</summary>
+    public void ExpectCrash(string resource) => expectedCrashes.AddOrUpdate(resource, 1, (_, n) => n + 1);
+
+    /// <summary>Waits until a node has applied a version of the catalog.</summary>
+    public Task AppliedAsync(string node, long version) => Eventually.HoldsAsync(
+        $"{node} to have applied version {version}",
+        async () => (await Fleet.ListNodesAsync(new())).Nodes,
+        nodes => nodes.Any(n => n.NodeId == node && n.Connected && n.AppliedVersion >= version),
+        retryOn: Eventually.IsNotYet);
+
     /// <summary>The folder in which a resource keeps its own files.</summary>
     public string StateFolderOf(string resource) => Path.Combine(state.Path, resource);
 
@@ -19,6 +35,7 @@ public sealed class RunningTopology : RunningSystem
     {
         await Telemetry.StartAsync();
         App = await TopologyStart.StartAsync(state.Path, Telemetry.Endpoint);
+        _ = CountCrashesAsync();
         return new SystemAddresses(
             App.GetEndpoint("control-plane", "http"),
             App.GetEndpoint("control-plane", "grpc"),
@@ -30,9 +47,30 @@ public sealed class RunningTopology : RunningSystem
 
     protected override async Task StopAsync()
     {
+        await watching.CancelAsync();
         if (App is not null)
             await App.DisposeAsync();
         await Telemetry.DisposeAsync();
         state.Dispose();
+        watching.Dispose();
+        Assert.Equivalent(expectedCrashes, crashes);
+    }
+
+    private async Task CountCrashesAsync()
+    {
+        try
+        {
+            var last = new Dictionary<string, string?>();
+            await foreach (var change in App.ResourceNotifications.WatchAsync(watching.Token))
+            {
+                var state = change.Snapshot.State?.Text;
+                if (state?.StartsWith("Crashed", StringComparison.Ordinal) == true && last.GetValueOrDefault(change.Resource.Name) != state)
+                    crashes.AddOrUpdate(change.Resource.Name, 1, (_, n) => n + 1);
+                last[change.Resource.Name] = state;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
     }
 }

@@ -40,13 +40,17 @@ public sealed class PoisonTests(RunningTopology topology, ITestOutputHelper outp
         var item = await CreateItemAsync(4_242);
         var rule = await CreateTaxRuleAsync(190_000);
         var node = Topology.Nodes[0];
-        await WaitForVersionAsync(node, Basket((item.Sku, 1)), rule.Version);
+        await Topology.AppliedAsync(node.Name, rule.Version);
 
-        foreach (var file in Directory.GetFiles(Topology.StateFolderOf(node.Name)))
-            await File.WriteAllBytesAsync(file, [0xde, 0xad, 0xbe, 0xef], Cancellation);
-        await ResourceProcess.KillAndWaitForReturnAsync(Topology.App, node.Name);
+        await ResourceProcess.CommandAsync(Topology.App, node.Name, KnownResourceCommands.StopCommand);
+        var file = Path.Combine(Topology.StateFolderOf(node.Name), "snapshot.bin");
+        Assert.True(File.Exists(file), "The node saved no snapshot.");
+        byte[] garbage = [0xde, 0xad, 0xbe, 0xef];
+        await File.WriteAllBytesAsync(file, garbage, Cancellation);
+        await ResourceProcess.CommandAsync(Topology.App, node.Name, KnownResourceCommands.StartCommand);
 
         var quote = await WaitForVersionAsync(node, Basket((item.Sku, 1)), rule.Version);
         Assert.Equal(4_242, quote.NetMinor);
+        Assert.Equal(garbage, await File.ReadAllBytesAsync(file + ".corrupt", Cancellation));
     }
 }

@@ -20,7 +20,7 @@ internal sealed class Shop(DistributedApplication app, string jurisdiction)
         using var node = app.CreateHttpClient("data-plane-1", "http");
         for (var i = 0; i < quotes; i++)
         {
-            await Eventually.SucceedsAsync("a quote", async () =>
+            await Eventually.AnswersAsync("a quote", async () =>
             {
                 await PostAsync(node, "/v1/quotes", new { currencyCode = "EUR", jurisdiction, lines = new[] { new { sku = Sku, quantity = 2 } } }, cancellation);
                 return true;
@@ -32,6 +32,6 @@ internal sealed class Shop(DistributedApplication app, string jurisdiction)
     {
         using var response = await client.PostAsJsonAsync(path, body, cancellation);
         if (!response.IsSuccessStatusCode)
-            throw new HttpRequestException($"{path}: {(int)response.StatusCode} {await response.Content.ReadAsStringAsync(cancellation)}");
+            throw new HttpRequestException($"{path}: {(int)response.StatusCode} {await response.Content.ReadAsStringAsync(cancellation)}", null, response.StatusCode);
     }
 }
