@@ -201,19 +201,19 @@ func (n *Node) clone() Node {
 // Run loads what the store knows and then keeps it up to date, at most once per interval, until ctx is done; it then saves
 // a last time.
 func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration, log *slog.Logger) error {
-	var pace backoff.Backoff
+	loading := backoff.Retry{Work: "fleet load", Log: log}
 	for {
 		known, err := store.LoadNodes(ctx)
 		if err == nil {
+			loading.Succeeded(ctx)
 			r.adopt(known)
 			break
 		}
-		if pace.Wait(ctx) != nil {
+		if loading.Failed(ctx, err) != nil {
 			return nil
 		}
 	}
-	pace.Reset()
-	failing := false
+	saving := backoff.Retry{Work: "fleet save", Log: log}
 	for {
 		select {
 		case <-ctx.Done():
@@ -223,17 +223,12 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 			return nil
 		case <-r.wake:
 		}
-		if err := r.flush(ctx, store); err != nil && ctx.Err() == nil {
-			if !failing {
-				log.WarnContext(ctx, "cannot save the state of the fleet", "error", err)
-				failing = true
-			}
-			pace.Wait(ctx)
+		if err := r.flush(ctx, store); err != nil {
+			saving.Failed(ctx, err)
 			continue
 		}
-		failing = false
-		pace.Reset()
-		// Changes that come meanwhile are saved together.
+		saving.Succeeded(ctx)
+		// Changes within the interval are saved together.
 		select {
 		case <-ctx.Done():
 		case <-time.After(interval):
