@@ -184,7 +184,7 @@ func TestSignalEndsTheProgram(t *testing.T) {
 func TestAnotherAuthorityIsAWarning(t *testing.T) {
 	certificate, _ := telemetrytest.Certificate(t)
 	collector := telemetrytest.Start(t, "127.0.0.1:0", grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}})))
-	p := startProgram(t, "OTEL_EXPORTER_OTLP_ENDPOINT=https://"+collector.Address, "OTEL_EXPORTER_OTLP_TIMEOUT=100", "OTEL_METRIC_EXPORT_INTERVAL=50")
+	p := startProgram(t, "OTEL_EXPORTER_OTLP_ENDPOINT=https://"+collector.Address, "OTEL_EXPORTER_OTLP_TIMEOUT=2000", "OTEL_METRIC_EXPORT_INTERVAL=50")
 	p.http(t)
 	p.line(t, `level=WARN msg="telemetry cannot be exported[^\n]*certificate`)
 	p.signal(t)

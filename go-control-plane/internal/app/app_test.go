@@ -1,3 +1,5 @@
+//go:build unix
+
 package app
 
 import (
@@ -10,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +25,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -38,7 +42,7 @@ import (
 	"hybrid/control-plane/internal/postgrestest"
 )
 
-// spans holds what was traced.
+// spans has the spans of all tests.
 var spans = tracetest.NewInMemoryExporter()
 
 func TestMain(m *testing.M) {
@@ -49,14 +53,17 @@ func TestMain(m *testing.M) {
 
 // running is a control plane under test.
 type running struct {
-	http string
-	conn *grpc.ClientConn
-	stop func() error
+	http  string
+	conn  *grpc.ClientConn
+	lines *testWriter
+	plane *plane
+	stop  func() error
 }
 
 func run(t *testing.T, c config.Config) *running {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	lines := &testWriter{t: t}
+	log := slog.New(slog.NewTextHandler(lines, nil))
 	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +87,7 @@ func run(t *testing.T, c config.Config) *running {
 		t.Fatal(err)
 	}
 	ended := false
-	r := &running{http: "http://" + h.Addr().String(), conn: conn, stop: func() error {
+	r := &running{lines: lines, plane: p, http: "http://" + h.Addr().String(), conn: conn, stop: func() error {
 		if ended {
 			return nil
 		}
@@ -99,11 +106,25 @@ func run(t *testing.T, c config.Config) *running {
 	return r
 }
 
-type testWriter struct{ t *testing.T }
+// testWriter writes to the log of a test, and keeps the text.
+type testWriter struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text strings.Builder
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
+func (w *testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimSuffix(string(p), "\n"))
-	return len(p), nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+// count returns how often a text was written.
+func (w *testWriter) count(text string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Count(w.text.String(), text)
 }
 
 // eventually waits until condition holds.
@@ -302,6 +323,16 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 		t.Errorf("digest %x after add and remove, was %x", removal.GetDigest(), first.GetDigest())
 	}
 
+	eventually(t, "the outage of Kafka is reported", func() bool { return r.lines.count("creation of the Kafka topics failed") > 0 })
+	if r.lines.count("node rejected a resource") != 1 || r.lines.count("level=WARN") != 2 {
+		t.Error("the outage of Kafka and the reject are one warning each")
+	}
+	age := r.plane.publisher.Age
+	if nodes := r.plane.nodes(); len(nodes) != 1 || nodes[0].AppliedVersion != removal.GetVersion() || nodes[0].ConfigAge != 0 ||
+		age(first.GetVersion(), time.Now().Add(time.Hour)) < time.Hour {
+		t.Errorf("nodes: %+v", nodes)
+	}
+
 	// After a restart of the control plane a node that tells what it holds gets only what differs.
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
@@ -379,6 +410,7 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("traceparent", parent)
+		request.Header.Set("tracestate", "vendor=outbox")
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
@@ -399,7 +431,7 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), "SELECT headers::text FROM outbox").Scan(&headers); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(headers, parent[:35]) {
+	if !strings.Contains(headers, parent[:35]) || !strings.Contains(headers, "vendor=outbox") {
 		t.Errorf("the message's headers %s lack the trace", headers)
 	}
 }
@@ -428,8 +460,9 @@ func TestLoopThroughKafka(t *testing.T) {
 	}
 
 	// Usage is booked once, poison goes to the dead letters, and the partition goes on.
-	produce(t, broker, 0, usage(t, 100), sarama.RecordHeader{Key: []byte("traceparent"), Value: []byte(traceparent)})
-	produce(t, broker, 0, []byte("\xff\xff no usage"))
+	traced := []sarama.RecordHeader{{Key: []byte("traceparent"), Value: []byte(traceparent)}, {Key: []byte("tracestate"), Value: []byte("vendor=usage")}}
+	produce(t, broker, 0, usage(t, 100), traced...)
+	produce(t, broker, 0, []byte("\xff\xff no usage"), traced...)
 	produce(t, broker, 0, usage(t, 100))
 	booked := func() (quotes, discount int64) {
 		var totals struct {
@@ -452,7 +485,8 @@ func TestLoopThroughKafka(t *testing.T) {
 		return traced["process hybrid.usage.v1"] == traceparent[36:52] && traced["COPY ledger_entry"] != ""
 	})
 	dead := consume(t, broker, contract.UsageTopic+contract.DeadLetterSuffix, 1)[0]
-	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" {
+	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" ||
+		header(dead, "traceparent") != traceparent || header(dead, "tracestate") != "vendor=usage" {
 		t.Errorf("dead letter: %v", dead)
 	}
 
@@ -468,7 +502,8 @@ func TestLoopThroughKafka(t *testing.T) {
 	}
 	broker.Kill()
 	eventually(t, "writes need no Kafka", func() bool {
-		_, err := client.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
+		withTrace := metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent, "tracestate", "vendor=write")
+		_, err := client.CreateItem(withTrace, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
 		return err == nil
 	})
 	server.Kill(t)
@@ -502,6 +537,9 @@ func TestLoopThroughKafka(t *testing.T) {
 	var keys []string
 	for _, m := range consume(t, broker, contract.CatalogTopic, 3) {
 		keys = append(keys, string(m.Key))
+		if string(m.Key) == "item/mug" && (!strings.HasPrefix(header(m, "traceparent"), traceparent[:35]) || header(m, "tracestate") != "vendor=write") {
+			t.Errorf("headers of %s: %v", m.Key, m.Headers)
+		}
 		if header(m, "ce_type") != "hybrid.catalog.changed.v1" {
 			t.Errorf("headers of %s: %v", m.Key, m.Headers)
 		}

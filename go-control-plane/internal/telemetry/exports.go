@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -142,8 +143,13 @@ func (e *exports) ended(ctx context.Context, s signal, err error) {
 		}
 		return
 	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		// The shutdown interrupted the export. It exports what is left once more.
+		return
+	}
 	cause := string(s)
-	if status.Code(err) == codes.Unavailable {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
 		cause = endpoint
 	}
 	if e.failing == nil {

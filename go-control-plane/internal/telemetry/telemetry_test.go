@@ -396,6 +396,11 @@ func TestStateOfExports(t *testing.T) {
 				e.ended(t.Context(), traces, nil)
 			}
 		}, "W"},
+		"interrupted": {func(e *exports) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			e.ended(ctx, traces, context.Canceled)
+		}, ""},
 		"not settled": {func(e *exports) {
 			settled = time.Hour
 			defer func() { settled = 0 }()
