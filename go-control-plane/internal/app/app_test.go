@@ -18,7 +18,10 @@ import (
 
 	"github.com/IBM/sarama"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
@@ -42,10 +45,14 @@ import (
 	"hybrid/control-plane/internal/postgrestest"
 )
 
-// spans has the spans of all tests.
-var spans = tracetest.NewInMemoryExporter()
+// spans has the spans of all tests, reader their metrics.
+var (
+	spans  = tracetest.NewInMemoryExporter()
+	reader = sdkmetric.NewManualReader()
+)
 
 func TestMain(m *testing.M) {
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans), trace.WithSampler(trace.ParentBased(trace.NeverSample()))))
 	os.Exit(postgrestest.Run(m))
@@ -422,6 +429,33 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 		traced := spansOf(parent)
 		return traced["POST /v1/items"] == parent[36:52] && traced["INSERT item"] != "" && traced["UPDATE catalog_version"] != ""
 	})
+	for _, s := range spans.GetSpans() {
+		if s.Name != "INSERT item" {
+			continue
+		}
+		has := attribute.NewSet(s.Attributes...)
+		for key, want := range map[attribute.Key]string{"db.system.name": "postgresql", "db.operation.name": "INSERT", "db.collection.name": "item", "server.address": "127.0.0.1"} {
+			if got, _ := has.Value(key); got.AsString() != want {
+				t.Errorf("%s is %q, want %q", key, got.AsString(), want)
+			}
+		}
+	}
+	var collected metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &collected); err != nil {
+		t.Fatal(err)
+	}
+	units := map[string]string{}
+	for _, scope := range collected.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			units[m.Name] = m.Unit
+		}
+	}
+	for name, unit := range map[string]string{"db.client.operation.duration": "s", "db.client.connection.count": "{connection}",
+		"db.client.connection.max": "{connection}", "hybrid.outbox.lag": "{message}", "hybrid.fleet.nodes": "{node}", "http.server.request.duration": "s"} {
+		if units[name] != unit {
+			t.Errorf("unit of %s: %q, want %q", name, units[name], unit)
+		}
+	}
 	pool, err := postgres.Open(t.Context(), uri, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func (r *Retry) Failed(ctx context.Context, err error) error {
 // again; work that alternates between success and failure keeps the longer waits.
 func (r *Retry) Succeeded(ctx context.Context) {
 	if r.failures > 0 {
-		r.Log.InfoContext(ctx, r.Work+" works again", "failures", r.failures)
+		r.Log.InfoContext(ctx, r.Work+" recovered", "failures", r.failures)
 	}
 	r.failures = 0
 }

@@ -37,7 +37,7 @@ func TestRetryReportsChangesAndCountsTheRest(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 	text := lines.String()
-	if strings.Count(text, "level=WARN") != 2 || strings.Count(text, `msg="the work works again" failures=5`) != 2 || strings.Count(text, "\n") != 4 {
+	if strings.Count(text, "level=WARN") != 2 || strings.Count(text, `msg="the work recovered" failures=5`) != 2 || strings.Count(text, "\n") != 4 {
 		t.Errorf("lines:\n%s", text)
 	}
 	var collected metricdata.ResourceMetrics

@@ -85,7 +85,7 @@ func (f *faulty) wait(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// A ledger that fails while the broker works is one warning, however often consumption starts anew; it works again when
+// A ledger that fails while the broker works is one warning, however often consumption starts anew; it recovered when
 // something was booked, not when reading begins. Records that the log has lost are set aside once patience has ended.
 func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 	server := kafkatest.Start(t)
@@ -132,7 +132,7 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 	}
 	stop := run()
 	f.wait(t, "all records are booked", func() bool { return f.next[0]+f.next[1] == 20 })
-	f.wait(t, "the recovery is reported", func() bool { return strings.Contains(f.lines.String(), "works again") })
+	f.wait(t, "the recovery is reported", func() bool { return strings.Contains(f.lines.String(), "recovered") })
 	stop()
 	f.mu.Lock()
 	text := f.lines.String()

@@ -263,7 +263,7 @@ func TestPartOfABatchIsMarked(t *testing.T) {
 	if got := fmt.Sprint(s.batches); got != "[500 497 497 497 497]" || relay.Published() != 500 || relay.Lag() != 0 {
 		t.Errorf("batches %s, published %d, lag %d", got, relay.Published(), relay.Lag())
 	}
-	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay works again") != 1 {
+	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay recovered") != 1 {
 		t.Errorf("lines:\n%s", text)
 	}
 }
