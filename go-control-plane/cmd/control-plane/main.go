@@ -60,20 +60,20 @@ func run(arguments []string) int {
 	context.AfterFunc(ctx, stop)
 
 	log, flush := telemetry.Start(ctx, build(), settings.LogLevel)
-	defer func() {
-		flushing, cancel := context.WithTimeout(context.Background(), flushTimeout)
-		defer cancel()
-		if err := flush(flushing); err != nil {
-			fmt.Fprintln(os.Stderr, "control-plane: the last telemetry was not sent:", err)
-		}
-	}()
 	err = app.Run(ctx, settings, log)
 	var setting *config.Error
-	switch {
-	case errors.As(err, &setting):
+	if errors.As(err, &setting) {
 		return refused(setting)
-	case err != nil:
+	}
+	if err != nil {
 		log.ErrorContext(ctx, "failed", "error", err)
+	}
+	flushing, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := flush(flushing); err != nil {
+		fmt.Fprintln(os.Stderr, "control-plane: the last telemetry was not sent:", err)
+	}
+	if err != nil {
 		return exitFailed
 	}
 	return exitDone

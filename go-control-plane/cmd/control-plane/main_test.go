@@ -140,7 +140,7 @@ func TestRefusedSettings(t *testing.T) {
 		"BIND_ADDRESS=192.0.2.1":                                                     "BIND_ADDRESS",
 	} {
 		t.Run(setting, func(t *testing.T) {
-			p := startProgram(t, setting)
+			p := startProgram(t, setting, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1")
 			code := p.state(t).ExitCode()
 			text := p.output()
 			if code != 2 || strings.Count(text, "\n") != 1 || !strings.Contains(text, part) || strings.Contains(text, "hunter2") {
