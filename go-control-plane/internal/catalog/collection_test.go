@@ -258,6 +258,14 @@ func TestPagesHoldEverythingOnce(t *testing.T) {
 	})
 }
 
+func TestFullLastPageHasNoSuccessor(t *testing.T) {
+	repository := &memory{items: []catalog.Item{{SKU: "a"}, {SKU: "b"}}}
+	page, next, err := catalog.NewCollection[catalog.Item](repository).List(t.Context(), 2, "")
+	if err != nil || len(page) != 2 || next != "" {
+		t.Errorf("%v, next %q, %v", page, next, err)
+	}
+}
+
 func FuzzPageToken(f *testing.F) {
 	f.Add("")
 	f.Add(catalog.PageToken("mug"))

@@ -294,8 +294,8 @@ func TestEndMarksWhatWasPublished(t *testing.T) {
 			t.Error(err)
 		}
 	}, Log: slog.New(slog.DiscardHandler)}
-	if err := relay.Run(ctx); err != nil || len(s.queue) != 0 || relay.Published() != 2 {
-		t.Errorf("%v, %d left, published %d", err, len(s.queue), relay.Published())
+	if err := relay.Run(ctx); err != nil || len(s.queue) != 0 || relay.Published() != 2 || relay.Lag() != 0 {
+		t.Errorf("%v, %d left, published %d, lag %d", err, len(s.queue), relay.Published(), relay.Lag())
 	}
 }
 

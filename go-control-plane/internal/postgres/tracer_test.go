@@ -4,9 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 func TestOperationOfAStatement(t *testing.T) {
@@ -24,6 +33,29 @@ func TestOperationOfAStatement(t *testing.T) {
 	} {
 		if verb, table := operation(sql); verb+" "+table != want {
 			t.Errorf("%q: %q, want %q", sql, verb+" "+table, want)
+		}
+	}
+}
+
+// An empty result is no failure; everything else fails the span, and both are measured.
+func TestEndOfAnOperation(t *testing.T) {
+	for err, status := range map[error]codes.Code{nil: codes.Unset, pgx.ErrNoRows: codes.Unset, io.ErrUnexpectedEOF: codes.Error} {
+		spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
+		otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans)))
+		otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+		tracer := NewTracer()
+		ctx, span := tracer.tracer.Start(t.Context(), "SELECT item")
+		tracer.end(context.WithValue(ctx, operationKey{}, &started{at: time.Now(), span: span}), err)
+		if s := spans.GetSpans(); len(s) != 1 || s[0].Status.Code != status || (len(s[0].Attributes) > 0) != (status == codes.Error) {
+			t.Errorf("%v: spans %v", err, s)
+		}
+		var collected metricdata.ResourceMetrics
+		if err := reader.Collect(t.Context(), &collected); err != nil {
+			t.Fatal(err)
+		}
+		data, ok := collected.ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64])
+		if !ok || data.DataPoints[0].Count != 1 || data.DataPoints[0].Attributes.HasValue("error.type") != (status == codes.Error) {
+			t.Errorf("%v: metrics %v", err, collected.ScopeMetrics[0].Metrics)
 		}
 	}
 }

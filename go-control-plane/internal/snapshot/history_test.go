@@ -36,7 +36,11 @@ func TestHistoryIsBounded(t *testing.T) {
 	if known(4) || !known(5) || len(h.states) != 1 {
 		t.Errorf("%d changes, %d states after a huge change", h.changes, len(h.states))
 	}
-	if _, ok := h.changedSince(Held{Version: 5, Digest: 6}); ok {
+	h.append(pastState{version: 6, digest: 6, keys: keysOf(1)})
+	if known(5) || !known(6) || len(h.states) != 1 || h.changes != 1 {
+		t.Errorf("%d changes, %d states after one was dropped", h.changes, len(h.states))
+	}
+	if _, ok := h.changedSince(Held{Version: 6, Digest: 5}); ok {
 		t.Error("another digest is known")
 	}
 }
@@ -90,6 +94,17 @@ func TestAgeOfWhatANodeHolds(t *testing.T) {
 	}
 }
 
+// A node that holds nothing gets the whole state, even where the log goes back to nothing.
+func TestNothingHeldIsNoState(t *testing.T) {
+	p := NewPublisher()
+	item := catalog.Item{SKU: "a", Version: 1}
+	p.Replace(Whole{Version: 1, Resources: []catalog.AnyResource{item}, Log: []Change{{Version: 1, Key: item.Key()}}})
+	s, err := p.Subscribe(Held{})
+	if err != nil || !s.First.Authoritative || len(s.First.Upserts) != 1 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // A step may not repeat the current version, nor leave one out; a queue that is not read is as deep as the updates in it.
 func TestStepsAndQueues(t *testing.T) {
 	key := catalog.Key{Kind: catalog.KindItem, Name: "a"}
@@ -107,6 +122,9 @@ func TestStepsAndQueues(t *testing.T) {
 	}
 	if err := p.Advance(Step{Log: []Change{{Version: 6, Key: key}, {Version: 6, Key: key}, {Version: 7, Key: key}}}); err != nil {
 		t.Fatal(err)
+	}
+	if p.history.changes != 3 {
+		t.Errorf("%d changes", p.history.changes)
 	}
 	second, err := p.Subscribe(Held{Version: 7, Digest: p.Stats().Digest})
 	if err != nil || second.First.Authoritative {
