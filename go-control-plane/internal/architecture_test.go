@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// domain is the packages that know nothing of how they are reached or where things are kept.
+// domain has the packages that must not depend on transport or storage.
 var domain = []string{"money", "pricing", "catalog", "snapshot", "ledger", "fleet", "outbox", "backoff", "readiness"}
 
-// forbidden is what they must not import, directly or through each other.
+// forbidden has the packages that they must not import, directly or through each other.
 var forbidden = []string{
 	"net", "net/http", "net/rpc", "database/sql", "encoding/json",
 	"google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto",
@@ -45,7 +45,7 @@ func TestDomainImportsNoTransportStorageOrBroker(t *testing.T) {
 	}
 }
 
-// Every package says in one place what it is for.
+// Every package has a package comment.
 func TestPackagesAreDocumented(t *testing.T) {
 	entries, err := os.ReadDir(".")
 	if err != nil {

@@ -1,11 +1,11 @@
-// Control-plane serves the catalog, hands its snapshots to the data planes, and keeps the ledger.
+// Control-plane serves the catalog, distributes its snapshots to the data planes, and keeps the ledger.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,64 +20,72 @@ import (
 // version is set by the linker: -ldflags "-X main.version=…".
 var version = "dev"
 
-func main() { os.Exit(run()) }
+// flushTimeout is how long the last telemetry may take to be sent.
+const flushTimeout = 3 * time.Second
 
-func run() int {
+// The exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitRefused = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(arguments []string) int {
 	flags := flag.NewFlagSet("control-plane", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), "control-plane: catalog, snapshots for the data planes, ledger.\n\nFlags:\n  --help\n  --version\n\n"+config.Usage)
 	}
 	showVersion := flags.Bool("version", false, "print the version")
-	switch err := flags.Parse(os.Args[1:]); {
+	switch err := flags.Parse(arguments); {
 	case err == flag.ErrHelp:
-		return 0
+		return exitDone
 	case err != nil:
-		return 2
+		return exitRefused
 	case flags.NArg() > 0:
 		fmt.Fprintf(os.Stderr, "control-plane: unexpected argument %q\n", flags.Arg(0))
-		return 2
+		return exitRefused
 	case *showVersion:
 		fmt.Println("control-plane", build())
-		return 0
+		return exitDone
 	}
 	settings, err := config.Read(os.Getenv)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "control-plane:", err)
-		return 2
-	}
-	var level slog.Level
-	if text := os.Getenv("LOG_LEVEL"); text != "" {
-		if err := level.UnmarshalText([]byte(text)); err != nil {
-			fmt.Fprintf(os.Stderr, "control-plane: set LOG_LEVEL to debug, info, warn or error: it is %q\n", text)
-			return 2
-		}
+		return refused(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends the process at once.
+	// After the first signal the next one has its default effect again, which is to end the process at once.
 	context.AfterFunc(ctx, stop)
 
-	log, flush, err := telemetry.Start(ctx, build(), level)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "control-plane: telemetry:", err)
-		return 1
-	}
+	log, flush := telemetry.Start(ctx, build(), settings.LogLevel)
 	err = app.Run(ctx, settings, log)
-	if err != nil {
-		log.ErrorContext(ctx, "ended", "error", err)
+	var setting *config.Error
+	if errors.As(err, &setting) {
+		return refused(setting)
 	}
-	flushing, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	if err != nil {
+		log.ErrorContext(ctx, "failed", "error", err)
+	}
+	flushing, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	if err := flush(flushing); err != nil {
-		log.DebugContext(ctx, "telemetry was not flushed", "error", err)
+		fmt.Fprintln(os.Stderr, "control-plane: the last telemetry was not sent:", err)
 	}
 	if err != nil {
-		return 1
+		return exitFailed
 	}
-	return 0
+	return exitDone
 }
 
-// build names what is running: the version, and the commit where it is known.
+// refused reports a setting that is refused, in one line.
+func refused(err error) int {
+	fmt.Fprintln(os.Stderr, "control-plane:", err)
+	return exitRefused
+}
+
+// build returns the version and, if known, the commit.
 func build() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || version != "dev" {

@@ -1,13 +1,15 @@
-// Package app puts the control plane together and runs it.
+// Package app assembles the control plane from its parts and runs it.
 package app
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,19 +34,19 @@ import (
 )
 
 const (
-	// drainTimeout is how long calls in flight may take when the process is to end.
+	// drainTimeout is how long calls in flight may take after the signal to end.
 	drainTimeout = 10 * time.Second
-	// backgroundTimeout is how long the background may take to end after that: a broker that is away holds a producer up.
+	// backgroundTimeout is how long background work may take to end after that. A producer may block while the broker is away.
 	backgroundTimeout = 3 * time.Second
 
-	// logPatience is how long a log that is shorter than what was booked from it is taken for one that is not fully there yet.
+	// logPatience is how long a log may end before the ledger's offset until its records count as lost.
 	logPatience = 15 * time.Second
 
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
 )
 
-// The tasks that readiness waits for.
+// The tasks of readiness.
 const (
 	taskMigrations = "postgres-migrations"
 	taskCatalog    = "catalog-loaded"
@@ -59,29 +61,37 @@ var topics = []kafka.Topic{
 	{Name: contract.UsageTopic + contract.DeadLetterSuffix, Partitions: 1},
 }
 
-// Run serves until ctx is done, then drains: it stops to be ready, stops to accept, finishes what is in flight within the
-// deadline, and ends the background work. A failure to start, or of a listener, ends it with an error.
+// Run serves until ctx is done, then drains: it reports that it is not ready, refuses new calls, finishes the calls in flight
+// within a deadline, and ends the background work. It fails with a *config.Error if a setting cannot be used, and with
+// another error if a listener fails.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
-	pool, err := postgres.Open(ctx, c.Postgres, postgres.NewTracer())
-	if err != nil {
-		return fmt.Errorf("postgres: %w", err)
-	}
-	defer pool.Close()
-	p := assemble(c, pool, log)
-	if err := p.measure(); err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	httpListener, err := net.Listen("tcp", c.HTTPAddress)
+	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable)
 	if err != nil {
 		return err
 	}
 	defer httpListener.Close()
-	grpcListener, err := net.Listen("tcp", c.GRPCAddress)
+	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable)
 	if err != nil {
 		return err
 	}
 	defer grpcListener.Close()
+	pool, err := postgres.Open(ctx, c.Postgres, postgres.NewTracer())
+	if err != nil {
+		return &config.Error{Variable: config.PostgresVariable, Reason: "the connection string is refused", Err: err}
+	}
+	defer pool.Close()
+	p := assemble(c, pool, log)
+	p.measure()
 	return p.run(ctx, httpListener, grpcListener)
+}
+
+// listen names the variable of the port in its error.
+func listen(address, variable string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, &config.Error{Variable: variable, Reason: "set it to a port that is free at BIND_ADDRESS", Err: err}
+	}
+	return listener, nil
 }
 
 // plane is the parts of a control plane.
@@ -94,15 +104,20 @@ type plane struct {
 	builder   *snapshot.Builder
 	registry  *fleet.Registry
 	producer  *kafka.Producer
-	// deadLetters has a producer of its own, so that it never waits for the outbox.
+	// deadLetters is a separate producer, so that dead letters never wait for the outbox.
 	deadLetters *kafka.Producer
 	relay       *outbox.Relay
 	usage       *kafka.UsageConsumer
 	services    grpcapi.Services
 	streams     *telemetry.Streams
-	// relayWake and builderWake are due when something was committed.
+	// relayWake and builderWake receive a value after a commit.
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
+	// kafka holds, by part, why it cannot use Kafka at present.
+	kafka struct {
+		sync.Mutex
+		outages map[string]string
+	}
 }
 
 func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
@@ -112,11 +127,12 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		ready:       readiness.New(taskMigrations, taskCatalog, taskTopics),
 		publisher:   snapshot.NewPublisher(),
 		registry:    fleet.NewRegistry(func() time.Time { return time.Now().UTC() }),
-		streams:     &telemetry.Streams{},
+		streams:     telemetry.NewStreams(),
 		relayWake:   make(chan struct{}, 1),
 		builderWake: make(chan struct{}, 1),
 		draining:    make(chan struct{}),
 	}
+	p.kafka.outages = map[string]string{}
 	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pool, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
@@ -130,14 +146,14 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		},
 	}
 	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
-		Healthy: p.kafkaState("outbox relay"), Log: log}
+		Healthy: p.kafkaUse("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
 		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
-		Healthy: p.kafkaState("usage ledger"), Log: log, Patience: logPatience,
+		Healthy: p.kafkaUse("usage ledger"), Log: log, Patience: logPatience,
 	}
 	if c.KafkaStandIn {
-		// Its log ends with its process; there is nothing to wait for.
+		// The log of the stand-in ends with its process, so waiting for lost records is useless.
 		p.usage.Patience = 0
 	}
 	p.services = grpcapi.Services{
@@ -154,28 +170,37 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	return p
 }
 
-func (p *plane) measure() error {
-	if err := p.streams.Init(); err != nil {
-		return err
-	}
-	return telemetry.Observe(telemetry.Readings{
+func (p *plane) measure() {
+	telemetry.Observe(telemetry.Readings{
 		SnapshotVersion:   func() int64 { return p.publisher.Stats().Version },
 		SnapshotResources: func() int64 { return int64(p.publisher.Stats().Resources) },
 		SnapshotStreams:   func() int64 { return int64(p.publisher.Stats().Streams) },
 		SnapshotOverflows: func() int64 { return p.publisher.Stats().Overflows },
+		SnapshotQueue:     func() int64 { return int64(p.publisher.Stats().Queued) },
 		OutboxLag:         p.relay.Lag,
 		OutboxPublished:   p.relay.Published,
 		LedgerLag:         func() int64 { return p.usage.Stats().Lag },
 		LedgerRecords:     func() int64 { return p.usage.Stats().Records },
 		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
 		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
-		PoolInUse:         func() int64 { return int64(p.pool.Stat().AcquiredConns()) },
-		PoolOpen:          func() int64 { return int64(p.pool.Stat().TotalConns()) },
+		Nodes:             p.nodes,
+		Pool:              func() telemetry.Pool { return postgres.PoolReading(p.pool) },
 	})
 }
 
+func (p *plane) nodes() []telemetry.Node {
+	now := time.Now()
+	known := p.registry.Nodes()
+	nodes := make([]telemetry.Node, len(known))
+	for i, n := range known {
+		nodes[i] = telemetry.Node{ID: n.ID, Connected: n.Connected, AppliedVersion: n.AppliedVersion,
+			ConfigAge: p.publisher.Age(n.AppliedVersion, now), Rejects: len(n.Rejects)}
+	}
+	return nodes
+}
+
 func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener) error {
-	// The background outlives ctx: it ends only when no call is in flight any more.
+	// The background work outlives ctx: it ends only after the last call in flight.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	var work sync.WaitGroup
@@ -235,7 +260,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	return err
 }
 
-// within says whether wait has ended within a time.
+// within reports whether wait returns within the limit.
 func within(limit time.Duration, wait func()) bool {
 	ended := make(chan struct{})
 	go func() { wait(); close(ended) }()
@@ -249,22 +274,28 @@ func within(limit time.Duration, wait func()) bool {
 	}
 }
 
-// kafkaState tells of an outage of Kafka after the start. It is written down with the task, but does not undo it: the catalog
-// and the nodes need no Kafka.
-func (p *plane) kafkaState(part string) func(error) {
+// kafkaUse returns a function that notes whether a part of the control plane can use Kafka. Outages are the detail of the
+// readiness task, but do not reopen it: the catalog and the nodes do not depend on Kafka.
+func (p *plane) kafkaUse(part string) func(error) {
 	return func(err error) {
+		p.kafka.Lock()
+		defer p.kafka.Unlock()
+		delete(p.kafka.outages, part)
 		if err != nil {
-			p.ready.Complete(taskTopics, part+" interrupted: "+err.Error())
-		} else {
-			p.ready.Complete(taskTopics, "")
+			p.kafka.outages[part] = err.Error()
 		}
+		var details []string
+		for _, part := range slices.Sorted(maps.Keys(p.kafka.outages)) {
+			details = append(details, part+" interrupted: "+p.kafka.outages[part])
+		}
+		p.ready.Complete(taskTopics, strings.Join(details, "; "))
 	}
 }
 
-// start begins all background work. Each part retries on its own, so none is waited for here.
+// start begins all background work. Each part retries on its own, so start does not wait for any of them.
 func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 	work.Go(func() {
-		// Nothing in the database is touched before its schema is there.
+		// Nothing uses the database before its schema exists.
 		if p.migrate(ctx) != nil {
 			return
 		}
@@ -281,25 +312,23 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 }
 
 func (p *plane) migrate(ctx context.Context) error {
-	var pace backoff.Backoff
+	retry := backoff.Retry{Work: "database migration", Log: p.log}
 	for {
 		err := postgres.Migrate(ctx, p.pool)
 		if err == nil {
+			retry.Succeeded(ctx)
 			p.ready.Complete(taskMigrations, "")
 			return nil
 		}
 		p.ready.Reopen(taskMigrations, err.Error())
-		if ctx.Err() == nil {
-			p.log.WarnContext(ctx, "the database is not ready", "error", err)
-		}
-		if err := pace.Wait(ctx); err != nil {
+		if err := retry.Failed(ctx, err); err != nil {
 			return err
 		}
 	}
 }
 
-// drain lets calls in flight finish, and cuts off those that take too long. HTTP is the last to go: it refuses new calls
-// meanwhile, and tells who asks that the process is draining.
+// drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls
+// and reports at /readyz that the process is draining.
 func (p *plane) drain(httpServer *http.Server, grpcServer *grpc.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package app
 
 import (
@@ -10,18 +12,23 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -38,10 +45,14 @@ import (
 	"hybrid/control-plane/internal/postgrestest"
 )
 
-// spans holds what was traced.
-var spans = tracetest.NewInMemoryExporter()
+// spans has the spans of all tests, reader their metrics.
+var (
+	spans  = tracetest.NewInMemoryExporter()
+	reader = sdkmetric.NewManualReader()
+)
 
 func TestMain(m *testing.M) {
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans), trace.WithSampler(trace.ParentBased(trace.NeverSample()))))
 	os.Exit(postgrestest.Run(m))
@@ -49,23 +60,24 @@ func TestMain(m *testing.M) {
 
 // running is a control plane under test.
 type running struct {
-	http string
-	conn *grpc.ClientConn
-	stop func() error
+	http  string
+	conn  *grpc.ClientConn
+	lines *testWriter
+	plane *plane
+	stop  func() error
 }
 
 func run(t *testing.T, c config.Config) *running {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	lines := &testWriter{t: t}
+	log := slog.New(slog.NewTextHandler(lines, nil))
 	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := assemble(c, pool, log)
 	p.usage.Patience = time.Second
-	if err := p.measure(); err != nil {
-		t.Fatal(err)
-	}
+	p.measure()
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -82,7 +94,7 @@ func run(t *testing.T, c config.Config) *running {
 		t.Fatal(err)
 	}
 	ended := false
-	r := &running{http: "http://" + h.Addr().String(), conn: conn, stop: func() error {
+	r := &running{lines: lines, plane: p, http: "http://" + h.Addr().String(), conn: conn, stop: func() error {
 		if ended {
 			return nil
 		}
@@ -101,11 +113,25 @@ func run(t *testing.T, c config.Config) *running {
 	return r
 }
 
-type testWriter struct{ t *testing.T }
+// testWriter writes to the log of a test, and keeps the text.
+type testWriter struct {
+	t    *testing.T
+	mu   sync.Mutex
+	text strings.Builder
+}
 
-func (w testWriter) Write(p []byte) (int, error) {
+func (w *testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimSuffix(string(p), "\n"))
-	return len(p), nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+// count returns how often a text was written.
+func (w *testWriter) count(text string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Count(w.text.String(), text)
 }
 
 // eventually waits until condition holds.
@@ -304,6 +330,16 @@ func TestNodesFollowTheCatalog(t *testing.T) {
 		t.Errorf("digest %x after add and remove, was %x", removal.GetDigest(), first.GetDigest())
 	}
 
+	eventually(t, "the outage of Kafka is reported", func() bool { return r.lines.count("creation of the Kafka topics failed") > 0 })
+	if r.lines.count("node rejected a resource") != 1 || r.lines.count("level=WARN") != 2 {
+		t.Error("the outage of Kafka and the reject are one warning each")
+	}
+	age := r.plane.publisher.Age
+	if nodes := r.plane.nodes(); len(nodes) != 1 || nodes[0].AppliedVersion != removal.GetVersion() || nodes[0].ConfigAge != 0 ||
+		age(first.GetVersion(), time.Now().Add(time.Hour)) < time.Hour {
+		t.Errorf("nodes: %+v", nodes)
+	}
+
 	// After a restart of the control plane a node that tells what it holds gets only what differs.
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
@@ -381,6 +417,7 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("traceparent", parent)
+		request.Header.Set("tracestate", "vendor=outbox")
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
@@ -392,6 +429,33 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 		traced := spansOf(parent)
 		return traced["POST /v1/items"] == parent[36:52] && traced["INSERT item"] != "" && traced["UPDATE catalog_version"] != ""
 	})
+	for _, s := range spans.GetSpans() {
+		if s.Name != "INSERT item" {
+			continue
+		}
+		has := attribute.NewSet(s.Attributes...)
+		for key, want := range map[attribute.Key]string{"db.system.name": "postgresql", "db.operation.name": "INSERT", "db.collection.name": "item", "server.address": "127.0.0.1"} {
+			if got, _ := has.Value(key); got.AsString() != want {
+				t.Errorf("%s is %q, want %q", key, got.AsString(), want)
+			}
+		}
+	}
+	var collected metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &collected); err != nil {
+		t.Fatal(err)
+	}
+	units := map[string]string{}
+	for _, scope := range collected.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			units[m.Name] = m.Unit
+		}
+	}
+	for name, unit := range map[string]string{"db.client.operation.duration": "s", "db.client.connection.count": "{connection}",
+		"db.client.connection.max": "{connection}", "hybrid.outbox.lag": "{message}", "hybrid.fleet.nodes": "{node}", "http.server.request.duration": "s"} {
+		if units[name] != unit {
+			t.Errorf("unit of %s: %q, want %q", name, units[name], unit)
+		}
+	}
 	pool, err := postgres.Open(t.Context(), uri, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -401,7 +465,7 @@ func TestTraceCrossesHTTPPostgresAndOutbox(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), "SELECT headers::text FROM outbox").Scan(&headers); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(headers, parent[:35]) {
+	if !strings.Contains(headers, parent[:35]) || !strings.Contains(headers, "vendor=outbox") {
 		t.Errorf("the message's headers %s lack the trace", headers)
 	}
 }
@@ -430,8 +494,9 @@ func TestLoopThroughKafka(t *testing.T) {
 	}
 
 	// Usage is booked once, poison goes to the dead letters, and the partition goes on.
-	produce(t, broker, 0, usage(t, 100), sarama.RecordHeader{Key: []byte("traceparent"), Value: []byte(traceparent)})
-	produce(t, broker, 0, []byte("\xff\xff no usage"))
+	traced := []sarama.RecordHeader{{Key: []byte("traceparent"), Value: []byte(traceparent)}, {Key: []byte("tracestate"), Value: []byte("vendor=usage")}}
+	produce(t, broker, 0, usage(t, 100), traced...)
+	produce(t, broker, 0, []byte("\xff\xff no usage"), traced...)
 	produce(t, broker, 0, usage(t, 100))
 	booked := func() (quotes, discount int64) {
 		var totals struct {
@@ -454,7 +519,8 @@ func TestLoopThroughKafka(t *testing.T) {
 		return traced["process hybrid.usage.v1"] == traceparent[36:52] && traced["COPY ledger_entry"] != ""
 	})
 	dead := consume(t, broker, contract.UsageTopic+contract.DeadLetterSuffix, 1)[0]
-	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" {
+	if string(dead.Value) != "\xff\xff no usage" || header(dead, "dead-letter-offset") != "1" || header(dead, "dead-letter-reason") == "" ||
+		header(dead, "traceparent") != traceparent || header(dead, "tracestate") != "vendor=usage" {
 		t.Errorf("dead letter: %v", dead)
 	}
 
@@ -470,7 +536,8 @@ func TestLoopThroughKafka(t *testing.T) {
 	}
 	broker.Kill()
 	eventually(t, "writes need no Kafka", func() bool {
-		_, err := client.CreateItem(ctx, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
+		withTrace := metadata.AppendToOutgoingContext(ctx, "traceparent", traceparent, "tracestate", "vendor=write")
+		_, err := client.CreateItem(withTrace, &catalogv1.CreateItemRequest{Item: item("mug", 1050)})
 		return err == nil
 	})
 	server.Kill(t)
@@ -504,6 +571,9 @@ func TestLoopThroughKafka(t *testing.T) {
 	var keys []string
 	for _, m := range consume(t, broker, contract.CatalogTopic, 3) {
 		keys = append(keys, string(m.Key))
+		if string(m.Key) == "item/mug" && (!strings.HasPrefix(header(m, "traceparent"), traceparent[:35]) || header(m, "tracestate") != "vendor=write") {
+			t.Errorf("headers of %s: %v", m.Key, m.Headers)
+		}
 		if header(m, "ce_type") != "hybrid.catalog.changed.v1" {
 			t.Errorf("headers of %s: %v", m.Key, m.Headers)
 		}

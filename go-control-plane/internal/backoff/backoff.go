@@ -1,4 +1,5 @@
-// Package backoff paces retries: exponential, with full jitter, so that what failed together does not return together.
+// Package backoff paces retries exponentially and with full jitter, so that clients that failed together do not retry
+// together, and reports them without repeating itself.
 package backoff
 
 import (
@@ -7,14 +8,14 @@ import (
 	"time"
 )
 
-// Backoff gives the waits between tries. Its zero value waits up to 100 ms at first and up to 5 s at last.
+// Backoff computes the waits between attempts. The zero value starts with a bound of 100 ms and ends with one of 5 s.
 type Backoff struct {
 	Base, Max time.Duration
-	// bound of the next wait; zero before the first.
+	// bound is the upper bound of the next wait; zero before the first.
 	bound time.Duration
 }
 
-// Next is the wait before the next try: anywhere from zero to a bound that doubles with each call up to Max.
+// Next returns the wait before the next attempt: a random duration up to a bound that doubles with each call, until Max.
 func (b *Backoff) Next() time.Duration {
 	base, limit := b.Base, b.Max
 	if base <= 0 {
@@ -28,15 +29,15 @@ func (b *Backoff) Next() time.Duration {
 		bound = base
 	}
 	bound = min(bound, limit)
-	// Doubled without a wrap.
+	// Doubled without overflow.
 	b.bound = bound + min(bound, limit-bound)
 	return rand.N(bound) + 1
 }
 
-// Reset begins anew, after a success.
+// Reset makes the next bound Base again.
 func (b *Backoff) Reset() { b.bound = 0 }
 
-// Wait sleeps for Next, or until ctx is done; then it gives ctx's error.
+// Wait sleeps for Next. It returns early, with the error of ctx, when ctx is done.
 func (b *Backoff) Wait(ctx context.Context) error {
 	timer := time.NewTimer(b.Next())
 	defer timer.Stop()

@@ -14,21 +14,21 @@ const (
 	MaxPageSize     = 1_000
 )
 
-// Repository keeps the resources of one kind. Every write is one transaction that also takes the next catalog version,
-// and it is over when it is durable. Errors are those of this package.
+// Repository stores the resources of one kind. Every write is one transaction, which also takes the next catalog version, and
+// is durable when the call returns. Errors are those of this package.
 type Repository[R Resource] interface {
-	// Create adds r. With a request id it does so at most once a day: it then answers with the first result.
+	// Create adds r. A request id makes it idempotent for a day: a repeated call returns the result of the first.
 	Create(ctx context.Context, r R, requestID string) (R, error)
 	Get(ctx context.Context, name string) (R, error)
-	// List gives at most limit resources whose names come after `after` in byte order.
+	// List returns at most limit resources whose names are greater than after, in byte order.
 	List(ctx context.Context, after string, limit int) ([]R, error)
 	// Update replaces the resource whose version is r's.
 	Update(ctx context.Context, r R) (R, error)
-	// Delete removes the resource if it has this version.
+	// Delete removes the resource if its version is version.
 	Delete(ctx context.Context, name string, version int64) error
 }
 
-// Collection is the use cases over the resources of one kind.
+// Collection implements the use cases of one kind of resource.
 type Collection[R interface {
 	Resource
 	normalizer[R]
@@ -38,7 +38,7 @@ type Collection[R interface {
 
 type normalizer[R any] interface{ normalized() (R, error) }
 
-// NewCollection makes the use cases over what repository keeps.
+// NewCollection returns the use cases over the resources in repository.
 func NewCollection[R interface {
 	Resource
 	normalizer[R]
@@ -46,7 +46,7 @@ func NewCollection[R interface {
 	return &Collection[R]{repository}
 }
 
-// Create validates and adds r. A request id, when there is one, is a UUID and makes the create repeatable.
+// Create validates and adds r. The request id is empty or a UUID; a UUID makes the call idempotent.
 func (c *Collection[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
 	r, err := r.normalized()
 	if requestID != "" {
@@ -71,7 +71,7 @@ func (c *Collection[R]) Get(ctx context.Context, name string) (R, error) {
 	return c.repository.Get(ctx, name)
 }
 
-// List gives a page of resources, ordered by key, and the token of the next page; it is empty on the last one.
+// List returns a page of resources, ordered by key, and the token of the next page, which is empty on the last page.
 func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([]R, string, error) {
 	size, err := PageSize(pageSize)
 	after, malformed := ParsePageToken(token)
@@ -81,7 +81,7 @@ func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([
 	if err != nil {
 		return nil, "", err
 	}
-	// One more than asked for tells whether there is a next page.
+	// One resource more than requested shows whether there is a next page.
 	page, err := c.repository.List(ctx, after, size+1)
 	if err != nil || len(page) <= size {
 		return page, "", err
@@ -90,7 +90,7 @@ func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([
 	return page, PageToken(page[size-1].Key().Name), nil
 }
 
-// Update validates r and replaces the resource, if its version is still r's.
+// Update validates r and replaces the resource if its version is still that of r.
 func (c *Collection[R]) Update(ctx context.Context, r R) (R, error) {
 	r, err := r.normalized()
 	if r.ResourceVersion() <= 0 {
@@ -102,7 +102,7 @@ func (c *Collection[R]) Update(ctx context.Context, r R) (R, error) {
 	return c.repository.Update(ctx, r)
 }
 
-// Delete removes the resource, if its version is still this one.
+// Delete removes the resource if its version is still version.
 func (c *Collection[R]) Delete(ctx context.Context, name string, version int64) error {
 	if version <= 0 {
 		return Invalid("version", "must be the version that the delete is based on")
@@ -114,12 +114,12 @@ func (c *Collection[R]) Delete(ctx context.Context, name string, version int64) 
 	return c.repository.Delete(ctx, name, version)
 }
 
-// possibleName keeps out what no store could hold as text.
+// possibleName reports whether name is text that Postgres can store.
 func possibleName(name string) bool {
 	return utf8.ValidString(name) && strings.IndexByte(name, 0) < 0
 }
 
-// PageSize is how many a page holds when `asked` were asked for.
+// PageSize returns the size of a page of which asked resources were requested.
 func PageSize(asked int) (int, error) {
 	switch {
 	case asked == 0:

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// The ways in which a use case fails, but for bad input, which is a ValidationError.
+// The errors of the use cases, except for bad input, which is a ValidationError.
 var (
 	ErrNotFound        = errors.New("no such resource")
 	ErrAlreadyExists   = errors.New("the resource exists already")
 	ErrVersionMismatch = errors.New("the resource has another version")
-	// ErrRequestIDReused says that a create's request id came before with other content.
+	// ErrRequestIDReused means that the request id was used before with different content.
 	ErrRequestIDReused = errors.New("the request id was used for other content")
-	// ErrUnavailable says that the store cannot be reached now; a later try may succeed.
+	// ErrUnavailable means that the store cannot be reached; a retry may succeed.
 	ErrUnavailable = errors.New("the store is unavailable")
 )
 
@@ -25,17 +25,17 @@ type KeyError struct {
 
 func (e *KeyError) Error() string { return fmt.Sprintf("%s: %v", e.Key, e.Err) }
 
-// Unwrap gives the sentinel.
+// Unwrap returns Err.
 func (e *KeyError) Unwrap() error { return e.Err }
 
-// Violation is what is wrong with one field.
+// Violation is one field that is invalid.
 type Violation struct {
-	// Field is a path in the words of the contract: "unit_price.minor_units".
+	// Field is a path in the names of the contract: "unit_price.minor_units".
 	Field   string
 	Message string
 }
 
-// ValidationError is bad input: every violation at once.
+// ValidationError is bad input, with all violations.
 type ValidationError struct {
 	Violations []Violation
 }
@@ -48,7 +48,7 @@ func (e *ValidationError) Error() string {
 	return "invalid: " + strings.Join(texts, "; ")
 }
 
-// Invalid is a ValidationError about one field.
+// Invalid returns a ValidationError about one field.
 func Invalid(field, message string) error {
 	return &ValidationError{[]Violation{{field, message}}}
 }

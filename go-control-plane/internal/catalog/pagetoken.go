@@ -9,15 +9,15 @@ import (
 
 var errPageToken = errors.New("malformed page token")
 
-// pageTokenForm leads every token, so that a later form can be told from this one.
+// pageTokenForm is the prefix of every token. A future form will have another one.
 const pageTokenForm = "1:"
 
-// PageToken is the token of the page that begins after the resource of this name.
+// PageToken returns the token of the page that starts after the resource with this name.
 func PageToken(last string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(pageTokenForm + last))
 }
 
-// ParsePageToken gives the name that the page begins after: empty for the first page, which has an empty token.
+// ParsePageToken returns the name after which the page starts. The empty token is the first page and has the empty name.
 func ParsePageToken(token string) (string, error) {
 	if token == "" {
 		return "", nil

@@ -1,5 +1,5 @@
-// Package catalog is what can be sold, how it is taxed, and what is on promotion: the resources, their rules, and the use
-// cases over them. Where they are kept, and how they are asked for, is for others.
+// Package catalog has the resources of the catalog (items, tax rules and promotions), their validation, and their use cases.
+// It does not depend on storage or transport.
 package catalog
 
 import (
@@ -9,13 +9,13 @@ import (
 	"hybrid/control-plane/internal/money"
 )
 
-// StandardCategory is the tax category of what names none.
+// StandardCategory is the tax category of items and tax rules that name none.
 const StandardCategory = "standard"
 
 // Kind is a type of resource.
 type Kind string
 
-// The kinds of resource. Their texts are part of the state's digest and of keys in Kafka.
+// The kinds of resource. Their values are part of the digest of a snapshot and of Kafka keys.
 const (
 	KindItem      Kind = "item"
 	KindTaxRule   Kind = "tax_rule"
@@ -29,7 +29,7 @@ type Key struct {
 	Name string
 }
 
-// String is "<kind>/<name>".
+// String returns "<kind>/<name>".
 func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
 
 // Resource is an Item, a TaxRule or a Promotion.
@@ -38,7 +38,7 @@ type Resource interface {
 	AnyResource
 }
 
-// AnyResource is what all resources have in common.
+// AnyResource is implemented by all resources.
 type AnyResource interface {
 	// Key names the resource.
 	Key() Key
@@ -74,19 +74,19 @@ type Promotion struct {
 	Name string
 	// PercentOffPPM is in parts per million of a line's list amount. Zero when AmountOffMinor is set.
 	PercentOffPPM int64
-	// AmountOffMinor is off each piece. Zero when PercentOffPPM is set.
+	// AmountOffMinor is the discount on each piece. Zero when PercentOffPPM is set.
 	AmountOffMinor int64
-	// SKUs it applies to; none means all.
+	// SKUs are the items that it applies to; empty means all.
 	SKUs []string
-	// Coupon that a quote must bring; empty means none.
+	// Coupon must be among the coupons of a quote; empty means that none is needed.
 	Coupon string
-	// MinQuantity of a line that gets it; 0 means 1.
+	// MinQuantity is the smallest quantity of a line that it applies to; 0 means 1.
 	MinQuantity int64
-	// StartsAt is the first instant at which it applies; zero means always so far.
+	// StartsAt is the first instant at which it applies; zero means no start.
 	StartsAt time.Time
-	// EndsAt is the first instant at which it applies no more; zero means for ever.
+	// EndsAt is the first instant at which it no longer applies; zero means no end.
 	EndsAt time.Time
-	// Budget is how much discount it may give in all.
+	// Budget is the largest sum of its discounts.
 	Budget money.Money
 	// SpentMinor is the discount that the ledger has booked.
 	SpentMinor int64
@@ -96,22 +96,22 @@ type Promotion struct {
 	UpdatedAt time.Time
 }
 
-// Key is the item's sku.
+// Key returns the key with the item's sku.
 func (i Item) Key() Key { return Key{KindItem, i.SKU} }
 
-// ResourceVersion is the version of the write that last changed the item.
+// ResourceVersion returns the version of the write that last changed the item.
 func (i Item) ResourceVersion() int64 { return i.Version }
 
-// Key is "<jurisdiction>/<category>".
+// Key returns the key with "<jurisdiction>/<category>".
 func (r TaxRule) Key() Key { return Key{KindTaxRule, TaxRuleName(r.Jurisdiction, r.Category)} }
 
-// ResourceVersion is the version of the write that last changed the rule.
+// ResourceVersion returns the version of the write that last changed the rule.
 func (r TaxRule) ResourceVersion() int64 { return r.Version }
 
-// Key is the promotion's id.
+// Key returns the key with the promotion's id.
 func (p Promotion) Key() Key { return Key{KindPromotion, p.ID} }
 
-// ResourceVersion is the version of the write that last changed the promotion.
+// ResourceVersion returns the version of the write that last changed the promotion.
 func (p Promotion) ResourceVersion() int64 { return p.Version }
 
 // TaxRuleName joins the two parts of a tax rule's key; an empty category is the standard one.
@@ -128,14 +128,14 @@ func SplitTaxRuleName(name string) (jurisdiction, category string) {
 	return jurisdiction, category
 }
 
-// Replacing gives the item as it is written over current.
+// Replacing returns the item that replaces current.
 func (i Item) Replacing(Item) (Item, error) { return i, nil }
 
-// Replacing gives the rule as it is written over current.
+// Replacing returns the rule that replaces current.
 func (r TaxRule) Replacing(TaxRule) (TaxRule, error) { return r, nil }
 
-// Replacing gives the promotion as it is written over current: what the ledger has booked stays. The budget's currency
-// cannot change once something was spent in it.
+// Replacing returns the promotion that replaces current. It keeps the spent amount, and it fails if the currency of the budget
+// changes after something was spent.
 func (p Promotion) Replacing(current Promotion) (Promotion, error) {
 	if current.SpentMinor != 0 && p.Budget.Currency != current.Budget.Currency {
 		return p, Invalid("budget.currency_code", "cannot change, for discount was already given in "+current.Budget.Currency)

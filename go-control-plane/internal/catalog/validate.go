@@ -19,25 +19,25 @@ const (
 	MaxPromotionSKUs  = 1_000
 )
 
-// Instants that a protobuf Timestamp and a Postgres timestamp can both hold.
+// The range of instants that a protobuf Timestamp and a Postgres timestamp can both represent.
 var (
 	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// ValidKey says whether text can be a sku, a promotion id, a coupon or a node id: 1 to 64 of A-Z a-z 0-9 . _ -
+// ValidKey reports whether text can be a sku, a promotion id, a coupon or a node id: 1 to 64 of A-Z a-z 0-9 . _ -
 func ValidKey(text string) bool {
 	return len(text) >= 1 && len(text) <= MaxKeyLength && only(text, func(c byte) bool {
 		return lower(c) || upper(c) || digit(c) || c == '.' || c == '_' || c == '-'
 	})
 }
 
-// ValidJurisdiction says whether text can be a jurisdiction: 2 to 16 of A-Z 0-9 -
+// ValidJurisdiction reports whether text can be a jurisdiction: 2 to 16 of A-Z 0-9 -
 func ValidJurisdiction(text string) bool {
 	return len(text) >= 2 && len(text) <= 16 && only(text, func(c byte) bool { return upper(c) || digit(c) || c == '-' })
 }
 
-// ValidCategory says whether text can be a tax category: 1 to 32 of a-z 0-9 -
+// ValidCategory reports whether text can be a tax category: 1 to 32 of a-z 0-9 -
 func ValidCategory(text string) bool {
 	return len(text) >= 1 && len(text) <= MaxCategoryLength && only(text, func(c byte) bool { return lower(c) || digit(c) || c == '-' })
 }
@@ -50,7 +50,7 @@ const (
 	currencyForm     = "must be three upper-case letters (ISO 4217)"
 )
 
-// normalized gives the resource with its defaults filled in, or every violation of its rules.
+// normalized returns the resource with its defaults, or an error with all violations.
 func (i Item) normalized() (Item, error) {
 	if i.TaxCategory == "" {
 		i.TaxCategory = StandardCategory
@@ -106,7 +106,7 @@ func (p Promotion) normalized() (Promotion, error) {
 	v.require(p.StartsAt.IsZero() || p.EndsAt.IsZero() || p.StartsAt.Before(p.EndsAt), "ends_at", "must be after starts_at")
 	v.require(money.ValidCurrency(p.Budget.Currency), "budget.currency_code", currencyForm)
 	v.require(p.Budget.Minor >= 0, "budget.minor_units", "must be 0 or more")
-	// Postgres keeps microseconds; what is answered now must equal what is read later.
+	// Postgres stores microseconds, and this answer must be equal to that of a later read.
 	p.StartsAt, p.EndsAt = p.StartsAt.Truncate(time.Microsecond), p.EndsAt.Truncate(time.Microsecond)
 	return p, v.err()
 }

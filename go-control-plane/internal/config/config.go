@@ -2,26 +2,56 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
 )
 
-// Config is every setting.
+// The variables that are named in errors outside this package, too.
+const (
+	PostgresVariable = "ConnectionStrings__hybriddb"
+	HTTPPortVariable = "HTTP_PORT"
+	GRPCPortVariable = "GRPC_PORT"
+)
+
+// Config is the settings of the program, except those of OpenTelemetry.
 type Config struct {
 	// Postgres is a connection URI.
 	Postgres string
-	// Kafka is the brokers' addresses, host:port each.
+	// Kafka is the addresses of the bootstrap servers, host:port each.
 	Kafka []string
-	// KafkaStandIn is true when Kafka is the in-memory mock cluster.
+	// KafkaStandIn is true if Kafka is librdkafka's in-memory mock cluster.
 	KafkaStandIn bool
-	// HTTPAddress and GRPCAddress are where to listen.
+	// HTTPAddress and GRPCAddress are the addresses to listen on.
 	HTTPAddress, GRPCAddress string
+	// LogLevel is the lowest level that is logged.
+	LogLevel slog.Level
 }
 
-// Usage lists the variables, for people.
+// Error is a setting that is refused. Starting the program again does not help until the variable is changed.
+type Error struct {
+	Variable string
+	// Reason says what is wrong with the value, and how to set it.
+	Reason string
+	// Err is the cause, if there is one.
+	Err error
+}
+
+func (e *Error) Error() string {
+	text := e.Variable + ": " + e.Reason
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usage is the help text about the variables.
 const Usage = `Variables:
   ConnectionStrings__hybriddb   PostgreSQL: Host=…;Port=…;Username=…;Password=…;Database=…  or a postgresql:// URI (required)
   ConnectionStrings__kafka      Kafka: host:port, more than one separated by commas (required)
@@ -30,32 +60,40 @@ const Usage = `Variables:
   GRPC_PORT                     gRPC (default 7101)
   BIND_ADDRESS                  address to listen on (default 127.0.0.1)
   LOG_LEVEL                     debug, info, warn or error (default info)
-  OTEL_EXPORTER_OTLP_ENDPOINT   where traces, metrics and logs go; unset: nowhere. The other OTEL_* variables are standard.
+  OTEL_EXPORTER_OTLP_ENDPOINT   receives traces, metrics and logs over OTLP/gRPC (default: nothing is exported). The other
+                                OTEL_* variables are those of the OpenTelemetry specification.
+
+Exit codes: 0 after a signal to end, 1 after a failure, 2 if a setting is refused.
 `
 
-// Read reads the settings with getenv. An error says which variable to set, and how.
+// Read reads the settings with getenv. Every error is an *Error.
 func Read(getenv func(string) string) (Config, error) {
 	var c Config
 	var err error
-	if c.Postgres, err = PostgresURI(getenv("ConnectionStrings__hybriddb")); err != nil {
-		return c, fmt.Errorf("set ConnectionStrings__hybriddb to Host=…;Port=…;Username=…;Password=…;Database=… or a postgresql:// URI: %w", err)
+	if c.Postgres, err = PostgresURI(getenv(PostgresVariable)); err != nil {
+		return c, &Error{PostgresVariable, "must be Host=…;Port=…;Username=…;Password=…;Database=… or a postgresql:// URI", err}
 	}
 	if c.Kafka, err = addresses(getenv("ConnectionStrings__kafka")); err != nil {
-		return c, fmt.Errorf("set ConnectionStrings__kafka to host:port: %w", err)
+		return c, &Error{"ConnectionStrings__kafka", "must be host:port, more than one separated by commas", err}
 	}
 	if text := getenv("HYBRID_KAFKA_STAND_IN"); text != "" {
 		if c.KafkaStandIn, err = strconv.ParseBool(text); err != nil {
-			return c, fmt.Errorf("set HYBRID_KAFKA_STAND_IN to true or false: it is %q", text)
+			return c, &Error{"HYBRID_KAFKA_STAND_IN", fmt.Sprintf("must be true or false, is %q", text), nil}
+		}
+	}
+	if text := getenv("LOG_LEVEL"); text != "" {
+		if err := c.LogLevel.UnmarshalText([]byte(text)); err != nil {
+			return c, &Error{"LOG_LEVEL", fmt.Sprintf("must be debug, info, warn or error, is %q", text), nil}
 		}
 	}
 	bind := getenv("BIND_ADDRESS")
 	if bind == "" {
 		bind = "127.0.0.1"
 	}
-	if c.HTTPAddress, err = listen(getenv, bind, "HTTP_PORT", "7100"); err != nil {
+	if c.HTTPAddress, err = listen(getenv, bind, HTTPPortVariable, "7100"); err != nil {
 		return c, err
 	}
-	c.GRPCAddress, err = listen(getenv, bind, "GRPC_PORT", "7101")
+	c.GRPCAddress, err = listen(getenv, bind, GRPCPortVariable, "7101")
 	return c, err
 }
 
@@ -64,11 +102,11 @@ func listen(getenv func(string) string, bind, variable, standard string) (string
 	if text == "" {
 		text = standard
 	}
-	if port, err := strconv.ParseUint(text, 10, 16); err != nil {
-		return "", fmt.Errorf("set %s to a port from 0 to 65535: it is %q", variable, text)
-	} else {
-		return net.JoinHostPort(bind, strconv.FormatUint(port, 10)), nil
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", &Error{variable, fmt.Sprintf("must be a port from 0 to 65535, is %q", text), nil}
 	}
+	return net.JoinHostPort(bind, strconv.FormatUint(port, 10)), nil
 }
 
 func addresses(text string) ([]string, error) {
@@ -87,18 +125,19 @@ func addresses(text string) ([]string, error) {
 		list = append(list, address)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("it is empty")
+		return nil, errors.New("it is empty")
 	}
 	return list, nil
 }
 
-// PostgresURI reads a connection string in the form of .NET (Host=…;Port=…), and passes a URI on as it is.
+// PostgresURI turns a connection string in the form of .NET (Host=…;Port=…) into a URI, and returns a URI unchanged. Errors
+// do not contain the password.
 func PostgresURI(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "postgresql://") || strings.HasPrefix(text, "postgres://") {
 		if _, err := url.Parse(text); err != nil {
 			// The error of url.Parse repeats the text, and with it the password.
-			return "", fmt.Errorf("the URI is malformed")
+			return "", errors.New("the URI is malformed")
 		}
 		return text, nil
 	}
@@ -107,14 +146,14 @@ func PostgresURI(text string) (string, error) {
 		return "", err
 	}
 	if pairs["host"] == "" {
-		return "", fmt.Errorf("Host is missing")
+		return "", errors.New("the keyword Host is missing")
 	}
 	port := pairs["port"]
 	if port == "" {
 		port = "5432"
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("Port %q is not a port", port)
+		return "", fmt.Errorf("the port %q is not a number from 1 to 65535", port)
 	}
 	uri := url.URL{Scheme: "postgresql", Host: net.JoinHostPort(pairs["host"], port)}
 	if pairs["database"] != "" {
@@ -137,31 +176,30 @@ func PostgresURI(text string) (string, error) {
 	uri.RawQuery = query.Encode()
 	text = uri.String()
 	if _, err := url.Parse(text); err != nil {
-		// Nothing but the host can be at fault: all else is escaped.
-		return "", fmt.Errorf("Host %q is malformed", pairs["host"])
+		// Only the host can be the cause: everything else is escaped.
+		return "", fmt.Errorf("the host %q is malformed", pairs["host"])
 	}
 	return text, nil
 }
 
-// keywords are the names that the connection string may use, and what each stands for. Others set up a pool of .NET, and
-// mean nothing here.
+// keywords maps the keywords of connection strings to their meaning. Others configure .NET's connection pool and are ignored.
 var keywords = map[string]string{
 	"host": "host", "server": "host", "port": "port", "database": "database", "db": "database",
 	"username": "username", "userid": "username", "user": "username", "uid": "username",
 	"password": "password", "pwd": "password", "sslmode": "sslmode",
 }
 
-// pairs splits key=value;… where a value in quotes may hold a semicolon, and a doubled quote stands for one.
+// pairs parses key=value;… A quoted value may contain semicolons, and its quote character if doubled.
 func pairs(text string) (map[string]string, error) {
 	found := map[string]string{}
 	for text = strings.TrimLeft(text, "; \t"); text != ""; text = strings.TrimLeft(text, "; \t") {
 		key, rest, ok := strings.Cut(text, "=")
 		if !ok {
-			return nil, fmt.Errorf("a part has no =")
+			return nil, errors.New("a part has no =")
 		}
 		key = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(key), " ", ""))
 		if key == "" {
-			return nil, fmt.Errorf("a part has no name")
+			return nil, errors.New("a part has no name")
 		}
 		value, rest, err := value(strings.TrimLeft(rest, " \t"))
 		if err != nil {
@@ -185,13 +223,13 @@ func value(text string) (value, rest string, err error) {
 	for text = text[1:]; ; {
 		part, after, closed := strings.Cut(text, quote)
 		if !closed {
-			return "", "", fmt.Errorf("a quote is not closed")
+			return "", "", errors.New("a quote is not closed")
 		}
 		b.WriteString(part)
 		if !strings.HasPrefix(after, quote) {
 			after = strings.TrimLeft(after, " \t")
 			if after != "" && after[0] != ';' {
-				return "", "", fmt.Errorf("text follows a closing quote")
+				return "", "", errors.New("text follows a closing quote")
 			}
 			return b.String(), after, nil
 		}

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +16,9 @@ func TestPostgresURI(t *testing.T) {
 	for text, want := range map[string]string{
 		"Host=127.0.0.1;Port=7432;Username=hybrid;Password=s3cret;Database=hybriddb": "postgresql://hybrid:s3cret@127.0.0.1:7432/hybriddb",
 		"host=db; user id = me ;database=x":                                          "postgresql://me@db:5432/x",
+		"Host=db;Port=65535":                                                         "postgresql://db:65535",
+		"Host=db;Port=1;Password=;":                                                  "postgresql://db:1",
+		`Host=db;Username='u' ;Password='it''s'`:                                     "postgresql://u:it%27s@db:5432",
 		"Server=::1;Database=x;Pooling=true;;":                                       "postgresql://[::1]:5432/x",
 		`Host=db;Password="a;b""c";Username=u`:                                       "postgresql://u:a;b%22c@db:5432",
 		"Host=db;SSL Mode=VerifyFull":                                                "postgresql://db:5432?sslmode=verify-full",
@@ -23,7 +28,7 @@ func TestPostgresURI(t *testing.T) {
 			t.Errorf("%s:\n got %s, %v\nwant %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ";", "Port=1", "Host", "Host=db;Port=x", "Host=db;Port=70000", "Host=a b", `Host="db`, `Host="db"x`, "=db"} {
+	for _, text := range []string{"", ";", "Port=1", "Host", "Host=db;Port=x", "Host=db;Port=70000", "Host=db;Port=65536", "Host=db;Port=0", "Host=a b", `Host="db`, `Host="db"x`, "=db"} {
 		if got, err := config.PostgresURI(text); err == nil {
 			t.Errorf("%q became %s", text, got)
 		}
@@ -77,17 +82,18 @@ func TestRead(t *testing.T) {
 		"ConnectionStrings__kafka":    "a:1, b:2",
 		"HYBRID_KAFKA_STAND_IN":       "true",
 		"GRPC_PORT":                   "0",
+		"LOG_LEVEL":                   "warn",
 	}
 	c, err := config.Read(func(name string) string { return env[name] })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Kafka) != 2 || c.Kafka[1] != "b:2" || !c.KafkaStandIn || c.HTTPAddress != "127.0.0.1:7100" || c.GRPCAddress != "127.0.0.1:0" {
+	if len(c.Kafka) != 2 || c.Kafka[1] != "b:2" || !c.KafkaStandIn || c.HTTPAddress != "127.0.0.1:7100" || c.GRPCAddress != "127.0.0.1:0" || c.LogLevel != slog.LevelWarn {
 		t.Errorf("%+v", c)
 	}
 	for name, value := range map[string]string{
 		"ConnectionStrings__hybriddb": "", "ConnectionStrings__kafka": "nowhere", "HYBRID_KAFKA_STAND_IN": "perhaps",
-		"HTTP_PORT": "http", "GRPC_PORT": "65536",
+		"HTTP_PORT": "http", "GRPC_PORT": "65536", "LOG_LEVEL": "loud",
 	} {
 		_, err := config.Read(func(asked string) string {
 			if asked == name {
@@ -95,7 +101,8 @@ func TestRead(t *testing.T) {
 			}
 			return env[asked]
 		})
-		if err == nil || !strings.Contains(err.Error(), name) {
+		var refused *config.Error
+		if !errors.As(err, &refused) || refused.Variable != name || !strings.HasPrefix(err.Error(), name+": ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s=%q: %v", name, value, err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"hybrid/control-plane/internal/money"
 )
 
-// Item as a message.
+// Item returns the message.
 func Item(i catalog.Item) *catalogv1.Item {
 	return &catalogv1.Item{
 		Sku: i.SKU, Name: i.Name, UnitPrice: Money(i.UnitPrice), TaxCategory: i.TaxCategory,
@@ -20,12 +20,12 @@ func Item(i catalog.Item) *catalogv1.Item {
 	}
 }
 
-// ToItem reads a message. Fields that are output only are left out, but for the version.
+// ToItem reads a message. It ignores output-only fields except the version.
 func ToItem(m *catalogv1.Item) catalog.Item {
 	return catalog.Item{SKU: m.GetSku(), Name: m.GetName(), UnitPrice: ToMoney(m.GetUnitPrice()), TaxCategory: m.GetTaxCategory(), Version: m.GetVersion()}
 }
 
-// TaxRule as a message.
+// TaxRule returns the message.
 func TaxRule(r catalog.TaxRule) *catalogv1.TaxRule {
 	return &catalogv1.TaxRule{
 		Jurisdiction: r.Jurisdiction, Category: r.Category, RatePpm: r.RatePPM,
@@ -33,12 +33,12 @@ func TaxRule(r catalog.TaxRule) *catalogv1.TaxRule {
 	}
 }
 
-// ToTaxRule reads a message. Fields that are output only are left out, but for the version.
+// ToTaxRule reads a message. It ignores output-only fields except the version.
 func ToTaxRule(m *catalogv1.TaxRule) catalog.TaxRule {
 	return catalog.TaxRule{Jurisdiction: m.GetJurisdiction(), Category: m.GetCategory(), RatePPM: m.GetRatePpm(), Version: m.GetVersion()}
 }
 
-// Promotion as a message.
+// Promotion returns the message.
 func Promotion(p catalog.Promotion) *catalogv1.Promotion {
 	m := &catalogv1.Promotion{
 		PromotionId: p.ID, Name: p.Name, Skus: p.SKUs, Coupon: p.Coupon, MinQuantity: p.MinQuantity,
@@ -53,7 +53,7 @@ func Promotion(p catalog.Promotion) *catalogv1.Promotion {
 	return m
 }
 
-// ToPromotion reads a message. Fields that are output only are left out, but for the version.
+// ToPromotion reads a message. It ignores output-only fields except the version.
 func ToPromotion(m *catalogv1.Promotion) catalog.Promotion {
 	return catalog.Promotion{
 		ID: m.GetPromotionId(), Name: m.GetName(), PercentOffPPM: m.GetPercentOffPpm(), AmountOffMinor: m.GetAmountOffMinor(),
@@ -62,17 +62,17 @@ func ToPromotion(m *catalogv1.Promotion) catalog.Promotion {
 	}
 }
 
-// Money as a message.
+// Money returns the message.
 func Money(m money.Money) *moneyv1.Money {
 	return &moneyv1.Money{CurrencyCode: m.Currency, MinorUnits: m.Minor}
 }
 
-// ToMoney reads a message; an absent one is no currency.
+// ToMoney reads a message. An absent one has no currency.
 func ToMoney(m *moneyv1.Money) money.Money {
 	return money.Money{Currency: m.GetCurrencyCode(), Minor: m.GetMinorUnits()}
 }
 
-// Timestamp as a message; the zero time is an absent one.
+// Timestamp returns the message, which is nil for the zero time.
 func Timestamp(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
@@ -80,7 +80,7 @@ func Timestamp(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-// ToTime reads a message; an absent one is the zero time. An invalid one becomes a time far outside what the domain accepts.
+// ToTime reads a message. An absent one is the zero time; an invalid one becomes a time that validation refuses.
 func ToTime(t *timestamppb.Timestamp) time.Time {
 	switch {
 	case t == nil:

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -84,6 +86,25 @@ func TestCatalogChangedIsACloudEvent(t *testing.T) {
 	var m usagev1.CatalogChanged
 	if err := proto.Unmarshal(written.Value, &m); err != nil || m.GetResource().GetItem().GetSku() != "mug" {
 		t.Errorf("%v, %v", &m, err)
+	}
+}
+
+func TestCatalogChangedCarriesTheTrace(t *testing.T) {
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	caller := propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=2"}
+	ctx := otel.GetTextMapPropagator().Extract(t.Context(), caller)
+	m, err := contract.CatalogChanged(ctx, catalog.Item{SKU: "mug"}.Key(), nil, 7, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, h := range m.Headers {
+		got[h.Name] = h.Value
+	}
+	for name, want := range caller {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
 	}
 }
 

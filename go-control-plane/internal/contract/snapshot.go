@@ -7,7 +7,7 @@ import (
 	"hybrid/control-plane/internal/fleet"
 )
 
-// Resource as a message.
+// Resource returns the message.
 func Resource(r catalog.AnyResource) *snapshotv1.Resource {
 	switch r := r.(type) {
 	case catalog.Item:
@@ -20,7 +20,7 @@ func Resource(r catalog.AnyResource) *snapshotv1.Resource {
 	return &snapshotv1.Resource{}
 }
 
-// ToResource reads a message; nil when it holds no resource.
+// ToResource reads a message. It returns nil if the message has no resource.
 func ToResource(m *snapshotv1.Resource) catalog.AnyResource {
 	switch r := m.GetResource().(type) {
 	case *snapshotv1.Resource_Item:
@@ -39,12 +39,12 @@ var types = map[catalog.Kind]snapshotv1.ResourceType{
 	catalog.KindPromotion: snapshotv1.ResourceType_RESOURCE_TYPE_PROMOTION,
 }
 
-// ResourceKey as a message.
+// ResourceKey returns the message.
 func ResourceKey(k catalog.Key) *snapshotv1.ResourceKey {
 	return &snapshotv1.ResourceKey{Type: types[k.Kind], Name: k.Name}
 }
 
-// ToResourceKey reads a message; it is false when the key names nothing.
+// ToResourceKey reads a message. It returns false if the message names no resource.
 func ToResourceKey(m *snapshotv1.ResourceKey) (catalog.Key, bool) {
 	for kind, t := range types {
 		if t == m.GetType() && m.GetName() != "" {
@@ -54,7 +54,7 @@ func ToResourceKey(m *snapshotv1.ResourceKey) (catalog.Key, bool) {
 	return catalog.Key{}, false
 }
 
-// Node as a message.
+// Node returns the message.
 func Node(n fleet.Node) *fleetv1.Node {
 	m := &fleetv1.Node{
 		NodeId: n.ID, SoftwareVersion: n.SoftwareVersion, Connected: n.Connected,

@@ -31,8 +31,8 @@ const (
 	catalogChangedType = "hybrid.catalog.changed.v1"
 )
 
-// CatalogChanged makes the record of a catalog write. The resource is nil when key was deleted. The record's id names the
-// key and the version, so it is the same when the record goes out twice.
+// CatalogChanged returns the record of a catalog write, with the trace context of ctx. The resource is nil if key was deleted.
+// The id of the record follows from key and version, so it is the same if the record is published twice.
 func CatalogChanged(ctx context.Context, key catalog.Key, resource catalog.AnyResource, version int64, at time.Time) (outbox.Message, error) {
 	m := outbox.Message{Topic: CatalogTopic, Key: []byte(key.String())}
 	if resource != nil {
@@ -61,7 +61,7 @@ func CatalogChanged(ctx context.Context, key catalog.Key, resource catalog.AnyRe
 	return m, nil
 }
 
-// ParseUsageWindow reads the value of a usage record. An error says why the record can never be booked.
+// ParseUsageWindow reads the value of a usage record. An error means that the record can never be booked.
 func ParseUsageWindow(value []byte) (ledger.Window, error) {
 	if len(value) == 0 {
 		return ledger.Window{}, errors.New("the record has no value")
@@ -84,7 +84,7 @@ func ParseUsageWindow(value []byte) (ledger.Window, error) {
 	return w, w.Validate()
 }
 
-// LedgerEntry as a message.
+// LedgerEntry returns the message.
 func LedgerEntry(e ledger.Entry) *usagev1.LedgerEntry {
 	return &usagev1.LedgerEntry{
 		EntryId: e.ID, WindowStart: Timestamp(e.Start), WindowEnd: Timestamp(e.End), CurrencyCode: e.Currency, Jurisdiction: e.Jurisdiction,
@@ -96,7 +96,7 @@ func LedgerEntry(e ledger.Entry) *usagev1.LedgerEntry {
 	}
 }
 
-// LedgerTotal as a message.
+// LedgerTotal returns the message.
 func LedgerTotal(t ledger.Total) *usagev1.LedgerTotal {
 	return &usagev1.LedgerTotal{
 		CurrencyCode: t.Currency, Jurisdiction: t.Jurisdiction, Quotes: t.Quotes,

@@ -1,4 +1,4 @@
-// Package fleet knows which data-plane node runs which version of the catalog, since when, and what it rejects.
+// Package fleet tracks which version of the catalog each data-plane node runs, since when, and which resources it rejects.
 package fleet
 
 import (
@@ -13,16 +13,16 @@ import (
 	"hybrid/control-plane/internal/catalog"
 )
 
-// Reject is why a node did not apply one resource.
+// Reject is a resource that a node did not apply, and the reason.
 type Reject struct {
 	Key catalog.Key
 	// Version of the resource that was rejected.
 	Version int64
-	// Field at fault, Code for machines, Text for people.
+	// Field is the invalid field, Code the machine-readable reason, Text the same for people.
 	Field, Code, Text string
 }
 
-// Node is what is known of one data-plane node.
+// Node is the state of one data-plane node.
 type Node struct {
 	ID              string
 	SoftwareVersion string
@@ -30,21 +30,20 @@ type Node struct {
 	// ConnectedAt is the start of the current stream, or of the last one.
 	ConnectedAt     time.Time
 	LastHeartbeatAt time.Time
-	// OfferedVersion is the newest that was sent to it, AppliedVersion the one that prices its quotes.
+	// OfferedVersion is the newest version that was sent to the node, AppliedVersion the one that prices its quotes.
 	OfferedVersion, AppliedVersion int64
 	AppliedAt                      time.Time
-	// Rejects at present, ordered by key.
+	// Rejects are the current ones, ordered by key.
 	Rejects []Reject
 }
 
-// Store keeps nodes over restarts.
+// Store persists nodes.
 type Store interface {
 	LoadNodes(ctx context.Context) ([]Node, error)
 	SaveNodes(ctx context.Context, nodes []Node) error
 }
 
-// Registry is the state of the fleet in memory. Heartbeats stay in memory; what changes otherwise reaches the store within
-// about a second.
+// Registry is the state of the fleet in memory. All changes except heartbeats are saved to the store by Run.
 type Registry struct {
 	mu       sync.Mutex
 	nodes    map[string]*Node
@@ -54,19 +53,19 @@ type Registry struct {
 	now      func() time.Time
 }
 
-// NewRegistry makes an empty registry with this clock.
+// NewRegistry returns an empty registry with the clock now.
 func NewRegistry(now func() time.Time) *Registry {
 	return &Registry{nodes: map[string]*Node{}, sessions: map[string]*Session{}, dirty: map[string]struct{}{}, wake: make(chan struct{}, 1), now: now}
 }
 
-// Session is one stream of a node. When a node connects anew, what its older sessions report no longer counts.
+// Session is one stream of a node. After the node has reconnected, reports of its older sessions are ignored.
 type Session struct {
 	registry *Registry
 	id       string
 	replaced chan struct{}
 }
 
-// Connect begins a session.
+// Connect starts a session.
 func (r *Registry) Connect(id, softwareVersion string, heldVersion int64) *Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,21 +89,21 @@ func (r *Registry) Connect(id, softwareVersion string, heldVersion int64) *Sessi
 	return s
 }
 
-// Replaced is closed when the node has connected anew.
+// Replaced is closed when the node has reconnected.
 func (s *Session) Replaced() <-chan struct{} { return s.replaced }
 
-// Heartbeat notes that the node is alive.
+// Heartbeat records that the node is alive.
 func (s *Session) Heartbeat() {
 	s.do(func(n *Node) bool { n.LastHeartbeatAt = s.registry.now(); return false })
 }
 
-// Offered notes that this version was sent.
+// Offered records that version was sent.
 func (s *Session) Offered(version int64) {
 	s.do(func(n *Node) bool { n.OfferedVersion = version; return true })
 }
 
-// Acknowledged notes that an update was answered: version prices quotes since appliedAt; of the resources that the update
-// named (all, when it was authoritative) the node rejects those in rejects.
+// Acknowledged records the answer to an update: version prices quotes since appliedAt. Of the named resources of the update,
+// or of all if it was authoritative, the node rejects those in rejects.
 func (s *Session) Acknowledged(version int64, appliedAt time.Time, authoritative bool, named []catalog.Key, rejects []Reject) {
 	s.do(func(n *Node) bool {
 		n.LastHeartbeatAt = s.registry.now()
@@ -169,7 +168,7 @@ func (r *Registry) touch(id string) {
 	}
 }
 
-// Nodes gives every node that was ever seen, ordered by id.
+// Nodes returns every node that was ever seen, ordered by id.
 func (r *Registry) Nodes() []Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -181,7 +180,7 @@ func (r *Registry) Nodes() []Node {
 	return all
 }
 
-// Node finds one node.
+// Node returns the node with this id.
 func (r *Registry) Node(id string) (Node, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,22 +197,22 @@ func (n *Node) clone() Node {
 	return c
 }
 
-// Run loads what the store knows and then keeps it up to date, at most once per interval, until ctx is done; it then saves
-// a last time.
+// Run loads the nodes of the store, and then saves changes at most once per interval until ctx is done, and once more after
+// that.
 func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration, log *slog.Logger) error {
-	var pace backoff.Backoff
+	loading := backoff.Retry{Work: "fleet load", Log: log}
 	for {
 		known, err := store.LoadNodes(ctx)
 		if err == nil {
+			loading.Succeeded(ctx)
 			r.adopt(known)
 			break
 		}
-		if pace.Wait(ctx) != nil {
+		if loading.Failed(ctx, err) != nil {
 			return nil
 		}
 	}
-	pace.Reset()
-	failing := false
+	saving := backoff.Retry{Work: "fleet save", Log: log}
 	for {
 		select {
 		case <-ctx.Done():
@@ -223,17 +222,12 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 			return nil
 		case <-r.wake:
 		}
-		if err := r.flush(ctx, store); err != nil && ctx.Err() == nil {
-			if !failing {
-				log.WarnContext(ctx, "cannot save the state of the fleet", "error", err)
-				failing = true
-			}
-			pace.Wait(ctx)
+		if err := r.flush(ctx, store); err != nil {
+			saving.Failed(ctx, err)
 			continue
 		}
-		failing = false
-		pace.Reset()
-		// Changes that come meanwhile are saved together.
+		saving.Succeeded(ctx)
+		// Changes within the interval are saved together.
 		select {
 		case <-ctx.Done():
 		case <-time.After(interval):

@@ -1,9 +1,11 @@
 package fleet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,12 +74,22 @@ func TestNewestSessionCounts(t *testing.T) {
 type store struct {
 	mu       sync.Mutex
 	failures int
-	known    []fleet.Node
-	saved    map[string]fleet.Node
-	saves    int
+	// loadFailures is how many attempts to load fail.
+	loadFailures int
+	known        []fleet.Node
+	saved        map[string]fleet.Node
+	saves        int
 }
 
-func (s *store) LoadNodes(context.Context) ([]fleet.Node, error) { return s.known, nil }
+func (s *store) LoadNodes(context.Context) ([]fleet.Node, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loadFailures > 0 {
+		s.loadFailures--
+		return nil, errors.New("away")
+	}
+	return s.known, nil
+}
 
 func (s *store) SaveNodes(_ context.Context, nodes []fleet.Node) error {
 	s.mu.Lock()
@@ -135,5 +147,60 @@ func TestChangesReachTheStore(t *testing.T) {
 	}
 	if n, _ := s.get("n"); n.Connected {
 		t.Error("what changed last was not saved")
+	}
+}
+
+// A reject stays under the newest reason; the instant of application changes only with the version.
+func TestAcknowledgements(t *testing.T) {
+	r := fleet.NewRegistry(clock)
+	s := r.Connect("n", "1", 4)
+	if n, _ := r.Node("n"); n.AppliedVersion != 4 || !n.AppliedAt.Equal(instant) {
+		t.Errorf("after Connect: %+v", n)
+	}
+	s.Acknowledged(4, instant.Add(time.Hour), false, nil, nil)
+	if n, _ := r.Node("n"); !n.AppliedAt.Equal(instant) {
+		t.Errorf("the same version again: %+v", n)
+	}
+	s.Acknowledged(5, instant.Add(time.Hour), false, []catalog.Key{key("b"), key("a")},
+		[]fleet.Reject{{Key: key("b"), Code: "OLD"}, {Key: key("a"), Code: "X"}, {Key: key("b"), Code: "NEW"}})
+	n, _ := r.Node("n")
+	if n.AppliedVersion != 5 || !n.AppliedAt.Equal(instant.Add(time.Hour)) || len(n.Rejects) != 2 || n.Rejects[0].Key != key("a") || n.Rejects[1].Code != "NEW" {
+		t.Errorf("after rejects: %+v", n)
+	}
+	if _, ok := r.Node("other"); ok || len(r.Nodes()) != 1 {
+		t.Error("a node that was never seen")
+	}
+	// A reconnect with what it holds keeps the instant, and its rejects.
+	r.Connect("n", "2", 5)
+	if n, _ := r.Node("n"); !n.AppliedAt.Equal(instant.Add(time.Hour)) || len(n.Rejects) != 2 {
+		t.Errorf("after a reconnect: %+v", n)
+	}
+}
+
+// The store is away when its nodes are to be loaded and when they are to be saved: one warning each, and nothing is lost.
+func TestOutagesOfTheStore(t *testing.T) {
+	var lines bytes.Buffer
+	s := &store{failures: 3, loadFailures: 3, saved: map[string]fleet.Node{}, known: []fleet.Node{{ID: "old", AppliedVersion: 9, Rejects: []fleet.Reject{{Key: key("a")}}}}}
+	r := fleet.NewRegistry(clock)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.NewTextHandler(&lines, nil))) }()
+	session := r.Connect("old", "2", 9)
+	session.Offered(10)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if n, _ := s.get("old"); n.OfferedVersion == 10 && len(n.Rejects) == 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("not saved")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	text := lines.String()
+	if strings.Count(text, "\n") != 4 || strings.Count(text, "fleet load failed") != 1 || strings.Count(text, "fleet save failed") != 1 || strings.Count(text, "recovered") != 2 {
+		t.Errorf("lines:\n%s", text)
 	}
 }

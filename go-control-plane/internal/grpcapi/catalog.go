@@ -11,7 +11,7 @@ import (
 	"hybrid/control-plane/internal/contract"
 )
 
-// IdempotencyKey is the metadata, and the HTTP header, that stands for a create's request_id where the message has none.
+// IdempotencyKey is the metadata key, and HTTP header, of a create's request id. The field request_id takes precedence.
 const IdempotencyKey = "idempotency-key"
 
 // Catalog serves hybrid.catalog.v1.CatalogService.

@@ -1,4 +1,4 @@
-// Package grpcapi is the gRPC face of the control plane.
+// Package grpcapi implements the gRPC services of the control plane.
 package grpcapi
 
 import (
@@ -15,10 +15,10 @@ import (
 	"hybrid/control-plane/internal/snapshot"
 )
 
-// Domain is the domain of this service's ErrorInfo.
+// Domain is the domain of the ErrorInfo in the answers of this program.
 const Domain = "hybrid.catalog"
 
-// responses is the one place where errors of the domain become answers.
+// responses maps the errors of the domain to codes and reasons.
 var responses = []struct {
 	err    error
 	code   codes.Code
@@ -35,8 +35,8 @@ var responses = []struct {
 	{context.Canceled, codes.Canceled, "CANCELED"},
 }
 
-// answer turns an error of the domain into a status with its details. What has no answer of its own is a fault of ours: it is
-// logged, and the caller learns no more than that.
+// answer turns an error of the domain into a status with details. An error that is not in responses is a fault of this
+// program: it is logged, and the status does not contain its text.
 func answer(ctx context.Context, log *slog.Logger, err error) error {
 	if err == nil {
 		return nil
@@ -62,8 +62,8 @@ func answer(ctx context.Context, log *slog.Logger, err error) error {
 			text = about.Error()
 		}
 		if r.code == codes.Unavailable {
-			// An outage would fill the log; readiness and the background work tell of it.
-			log.DebugContext(ctx, "cannot answer now", "error", err)
+			// During an outage every call fails. The background work reports the outage once.
+			log.DebugContext(ctx, "unavailable", "error", err)
 		}
 		return Status(r.code, r.reason, text)
 	}
@@ -71,7 +71,7 @@ func answer(ctx context.Context, log *slog.Logger, err error) error {
 	return Status(codes.Internal, "INTERNAL", "internal error")
 }
 
-// Status makes an error with ErrorInfo and, where there are violations, BadRequest.
+// Status returns an error with ErrorInfo and, if there are violations, BadRequest.
 func Status(code codes.Code, reason, message string, violations ...*errdetails.BadRequest_FieldViolation) error {
 	s := status.New(code, message)
 	detailed, err := s.WithDetails(&errdetails.ErrorInfo{Domain: Domain, Reason: reason})

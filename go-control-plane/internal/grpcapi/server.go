@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -15,7 +16,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
-	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
@@ -24,13 +24,13 @@ import (
 )
 
 const (
-	// maxRequestBytes is the same limit as that of HTTP bodies.
+	// maxRequestBytes is equal to the limit of HTTP bodies.
 	maxRequestBytes = 1 << 20
-	// callTimeout bounds a call whose caller set no deadline.
+	// callTimeout is the deadline of a unary call whose caller set none.
 	callTimeout = 10 * time.Second
 )
 
-// Services is what a server serves.
+// Services are the implementations of the gRPC services.
 type Services struct {
 	Catalog  *Catalog
 	Snapshot *Snapshot
@@ -38,7 +38,7 @@ type Services struct {
 	Ledger   *Ledger
 }
 
-// NewServer makes the server, with health and reflection. Health says NOT_SERVING until it is told otherwise.
+// NewServer returns the server, with health and reflection. Its health is NOT_SERVING until the caller changes it.
 func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Server) {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
@@ -48,11 +48,10 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 		grpc.ChainUnaryInterceptor(guardUnary(log)),
 		grpc.ChainStreamInterceptor(guardStream(log)),
 	)
-	typed := typedRegistrar{server}
-	catalogv1.RegisterCatalogServiceServer(typed, services.Catalog)
-	snapshotv1.RegisterSnapshotServiceServer(typed, services.Snapshot)
-	fleetv1.RegisterFleetServiceServer(typed, services.Fleet)
-	usagev1.RegisterLedgerServiceServer(typed, services.Ledger)
+	catalogv1.RegisterCatalogServiceServer(server, services.Catalog)
+	snapshotv1.RegisterSnapshotServiceServer(server, services.Snapshot)
+	fleetv1.RegisterFleetServiceServer(server, services.Fleet)
+	usagev1.RegisterLedgerServiceServer(server, services.Ledger)
 	state := health.NewServer()
 	state.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
 	healthv1.RegisterHealthServer(server, state)
@@ -60,36 +59,9 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 	return server, state
 }
 
-// traced says which calls are traced: all but checks of health, which come every second and say nothing.
+// traced reports whether a call is traced and measured: all are, except health checks.
 func traced(call *stats.RPCTagInfo) bool {
 	return !strings.HasPrefix(call.FullMethodName, "/grpc.health.")
-}
-
-// typedRegistrar registers services so that a message that cannot be decoded is answered with INVALID_ARGUMENT, as the
-// contract has it, and not with the framework's INTERNAL.
-type typedRegistrar struct {
-	server *grpc.Server
-}
-
-func (r typedRegistrar) RegisterService(description *grpc.ServiceDesc, service any) {
-	typed := *description
-	typed.Methods = append([]grpc.MethodDesc(nil), description.Methods...)
-	for i := range typed.Methods {
-		handle := typed.Methods[i].Handler
-		typed.Methods[i].Handler = func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-			return handle(srv, ctx, func(message any) error {
-				if err := decode(message); err != nil {
-					return malformed(err)
-				}
-				return nil
-			}, interceptor)
-		}
-	}
-	r.server.RegisterService(&typed, service)
-}
-
-func malformed(err error) error {
-	return Status(codes.InvalidArgument, "MESSAGE_MALFORMED", "the message cannot be decoded: "+status.Convert(err).Message())
 }
 
 func guardUnary(log *slog.Logger) grpc.UnaryServerInterceptor {
@@ -111,10 +83,10 @@ func guardStream(log *slog.Logger) grpc.StreamServerInterceptor {
 	}
 }
 
-// recovered turns a panic of a handler into an answer: a fault in one call must not end the others.
+// recovered turns a panic of a handler into an error of that call, so that the other calls go on.
 func recovered(ctx context.Context, log *slog.Logger, method string, err *error) {
 	if fault := recover(); fault != nil {
-		log.ErrorContext(ctx, "handler panicked", "method", method, "panic", fault, "stack", string(debug.Stack()))
+		log.ErrorContext(ctx, "handler panicked", "rpc.method", method, "exception.message", fmt.Sprint(fault), "exception.stacktrace", string(debug.Stack()))
 		*err = Status(codes.Internal, "INTERNAL", "internal error")
 	}
 }

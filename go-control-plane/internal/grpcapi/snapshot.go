@@ -22,27 +22,27 @@ import (
 )
 
 const (
-	// partSize is how many resources one part of an update holds at most, and partBytes the size that it need not pass:
-	// a receiver takes 4 MiB by default.
+	// partSize is the largest number of resources in one part of an update. A part of partBytes gets no further resource, so
+	// that it stays below gRPC's default limit of 4 MiB.
 	partSize  = 1_000
 	partBytes = 1 << 20
-	// heartbeatInterval is how often each side speaks at least, and missedHeartbeats how many may stay away.
+	// heartbeatInterval is the interval of heartbeats in each direction. A node that misses missedHeartbeats is cut off.
 	heartbeatInterval = time.Second
 	missedHeartbeats  = 3
 	helloTimeout      = 5 * time.Second
-	// maxUnanswered is how many updates a node may leave without an Ack.
+	// maxUnanswered is the largest number of updates that may be without an Ack.
 	maxUnanswered = 256
 )
 
-// StreamObserver is told what happens on snapshot streams.
+// StreamObserver measures the snapshot streams.
 type StreamObserver interface {
-	// UpdateSent counts an update, all its parts as one.
+	// UpdateSent is called for each update, with the number of resources in all its parts.
 	UpdateSent(authoritative bool, resources int)
-	// UpdateApplied is told how long after its commit a node had applied a version.
+	// UpdateApplied is called with the time from the commit of a version until a node had applied it.
 	UpdateApplied(afterCommit time.Duration)
-	// Rejected counts the resources that an Ack rejects.
+	// Rejected is called with the number of resources that an Ack rejects.
 	Rejected(resources int)
-	// StreamEnded is told why: a short word.
+	// StreamEnded is called with the cause: no_hello, not_ready, gone, draining, replaced, silent, slow or protocol.
 	StreamEnded(cause string)
 }
 
@@ -53,13 +53,14 @@ type Snapshot struct {
 	Registry  *fleet.Registry
 	Observer  StreamObserver
 	Log       *slog.Logger
-	// Draining ends all streams when it is closed.
+	// Draining is closed to end all streams.
 	Draining <-chan struct{}
 }
 
 type snapshotStream = snapshotv1.SnapshotService_StreamSnapshotServer
 
-// StreamSnapshot serves one node. Sending has a goroutine of its own, so that a node that does not read blocks nobody.
+// StreamSnapshot serves one node. It sends in a separate goroutine, so that a node that does not read blocks only its own
+// stream.
 func (s *Snapshot) StreamSnapshot(stream snapshotStream) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
@@ -98,7 +99,7 @@ func (s *Snapshot) hello(ctx context.Context, received <-chan *snapshotv1.Stream
 	case <-ctx.Done():
 		return nil, status.FromContextError(ctx.Err()).Err()
 	case <-s.Draining:
-		return nil, Status(codes.Unavailable, "DRAINING", "the control plane is about to end")
+		return nil, draining()
 	case <-timer.C:
 		return nil, Status(codes.DeadlineExceeded, "HELLO_MISSING", "no Hello within 5 s")
 	case err := <-receiving:
@@ -124,22 +125,22 @@ type node struct {
 	stream       snapshotStream
 	session      *fleet.Session
 	subscription *snapshot.Subscription
-	// unanswered holds the updates that were sent and not acknowledged, in order.
+	// unanswered has the updates without an Ack, in the order in which they were sent.
 	unanswered chan sent
-	// offered is the newest update that was sent.
+	// offered is the newest update that was sent completely.
 	offered atomic.Pointer[snapshot.Update]
 }
 
 type sent struct {
 	nonce  string
 	update *snapshot.Update
-	// first is true for the update that began the stream: how old it was says nothing about convergence.
+	// first is true for the first update of the stream, whose age is not a matter of convergence.
 	first bool
 }
 
 var errSlow = errors.New("the node does not keep up")
 
-// serve runs the stream to its end and names the cause.
+// serve runs the stream until it ends, and returns the cause.
 func (n *node) serve(ctx context.Context, received <-chan *snapshotv1.StreamSnapshotRequest, receiving <-chan error) (cause string, err error) {
 	sending := make(chan error, 1)
 	go func() { sending <- n.send(ctx) }()
@@ -150,7 +151,7 @@ func (n *node) serve(ctx context.Context, received <-chan *snapshotv1.StreamSnap
 		case <-ctx.Done():
 			return "gone", status.FromContextError(ctx.Err()).Err()
 		case <-n.snapshot.Draining:
-			return "draining", Status(codes.Unavailable, "DRAINING", "the control plane is about to end")
+			return "draining", draining()
 		case <-n.session.Replaced():
 			return "replaced", Status(codes.Aborted, "NODE_REPLACED", "the node has connected anew")
 		case <-alive.C:
@@ -199,7 +200,7 @@ func (n *node) acknowledged(ctx context.Context, ack *snapshotv1.Ack) error {
 			return answer(ctx, n.snapshot.Log, catalog.Invalid(fmt.Sprintf("ack.rejects[%d].key", i), "names no resource"))
 		}
 		rejects = append(rejects, fleet.Reject{Key: key, Version: r.GetVersion(), Field: r.GetField(), Code: r.GetCode(), Text: r.GetText()})
-		n.snapshot.Log.WarnContext(ctx, "node rejects a resource", "resource", key.String(), "version", r.GetVersion(),
+		n.snapshot.Log.WarnContext(ctx, "node rejected a resource", "resource", key.String(), "version", r.GetVersion(),
 			"field", r.GetField(), "code", r.GetCode(), "text", r.GetText())
 	}
 	u := answered.update
@@ -224,7 +225,7 @@ func (n *node) acknowledged(ctx context.Context, ack *snapshotv1.Ack) error {
 	return nil
 }
 
-// send writes updates and heartbeats until ctx is done, the node falls behind, or the stream breaks.
+// send sends updates and heartbeats until ctx is done, the node falls behind, or the stream fails.
 func (n *node) send(ctx context.Context) error {
 	heartbeat := time.NewTicker(heartbeatInterval)
 	defer heartbeat.Stop()
@@ -285,7 +286,7 @@ func (n *node) sendUpdate(u *snapshot.Update, nonce string) error {
 	}
 }
 
-// fill moves resources and keys into a part while it has room, and gives those that are left.
+// fill moves resources and keys into a part until it is full, and returns those that are left.
 func fill(part *snapshotv1.Update, upserts []catalog.AnyResource, removals []catalog.Key) ([]catalog.AnyResource, []catalog.Key) {
 	size := 0
 	for len(upserts) > 0 && len(part.Upserts) < partSize && size < partBytes {
@@ -314,7 +315,11 @@ func receive(ctx context.Context, stream snapshotStream, received chan<- *snapsh
 	}
 }
 
-// ended is the answer to a stream whose receiving side has ended.
+func draining() error {
+	return Status(codes.Unavailable, "DRAINING", "the control plane is shutting down")
+}
+
+// ended returns the answer to a stream whose client has stopped sending.
 func ended(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil

@@ -36,7 +36,7 @@ type shortCreated struct {
 	Tax    json.Number `json:"tax"`
 }
 
-// createShort serves POST /items: {"name","price"} → {"status":"created","tax"}. The item gets a sku of its own.
+// createShort serves POST /items: {"name","price"} → {"status":"created","tax"}. The sku is generated.
 func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body shortItem
@@ -72,7 +72,8 @@ func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.Ha
 	}
 }
 
-// shortSKU makes a sku. It follows from the idempotency key, when there is one, so that a repeated request is the same one.
+// shortSKU generates a sku. It derives it from the idempotency key, if there is one, so that a repeated request has the same
+// content.
 func shortSKU(key string) (string, error) {
 	if key != "" {
 		return "item-" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(key)).String(), nil
@@ -81,7 +82,7 @@ func shortSKU(key string) (string, error) {
 	return "item-" + id.String(), err
 }
 
-// decodeStrict reads a body that is one JSON value, without unknown fields and with nothing after it.
+// decodeStrict decodes a body that is exactly one JSON value without unknown fields.
 func decodeStrict(r io.Reader, into any) error {
 	content, err := io.ReadAll(r)
 	if err != nil {
@@ -95,7 +96,7 @@ func decodeStrict(r io.Reader, into any) error {
 	return decoder.Decode(into)
 }
 
-// read gives the price and its tax in cents, or what is wrong.
+// read returns the price and its tax in cents, or the violations.
 func (s shortItem) read() (price, tax int64, violations []*errdetails.BadRequest_FieldViolation) {
 	wrong := func(field, message string) {
 		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: message})

@@ -1,4 +1,4 @@
-// Package httpapi is the HTTP face of the control plane: REST by the gateway, the short form of creating an item, the OpenAPI
+// Package httpapi serves HTTP: the REST mapping of the gRPC services, the short form of creating an item, the OpenAPI
 // document, and health.
 package httpapi
 
@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -16,8 +17,6 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
@@ -34,7 +33,7 @@ const (
 	callTimeout  = 10 * time.Second
 )
 
-// NewHandler serves everything.
+// NewHandler returns the handler of all paths. Every request but those for health has a span and is measured.
 func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness.Readiness, log *slog.Logger) (http.Handler, error) {
 	gateway := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newMarshaler()),
@@ -42,7 +41,7 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 		runtime.WithRoutingErrorHandler(routingError),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
-		runtime.WithMiddlewares(nameSpan),
+		runtime.WithMiddlewares(routed),
 	)
 	if err := catalogv1.RegisterCatalogServiceHandlerServer(ctx, gateway, services.Catalog); err != nil {
 		return nil, err
@@ -55,18 +54,15 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	}
 	api := http.NewServeMux()
 	api.Handle("/v1/", gateway)
-	api.Handle("POST /items", named("POST /items", keyed(createShort(services.Catalog, log))))
-	api.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	api.Handle("POST /items", at("/items", keyed(createShort(services.Catalog, log))))
+	api.Handle("GET /openapi.json", at("/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
-	})
-	api.HandleFunc("/items", func(w http.ResponseWriter, r *http.Request) {
-		routingError(nil, nil, nil, w, r, http.StatusMethodNotAllowed)
-	})
+	})))
+	api.Handle("/items", at("/items", http.HandlerFunc(methodNotAllowed)))
 	api.HandleFunc("/", notFound)
 
-	traced := otelhttp.NewHandler(guard(api, ready, log), "http",
-		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+	traced := otelhttp.NewHandler(withErrorType(guard(api, ready, log)), "")
 	health := healthHandler(ready)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -78,7 +74,7 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	}), nil
 }
 
-// healthHandler answers while all else is refused, and is not traced.
+// healthHandler answers even while the process drains.
 func healthHandler(ready *readiness.Readiness) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -103,13 +99,13 @@ func writeReadiness(w http.ResponseWriter, report readiness.Report) {
 	w.Write(append(body, '\n'))
 }
 
-// guard refuses requests while the process drains, bounds the time and the body of every other, and turns a panic into an
-// answer.
+// guard refuses requests while the process drains, limits the time and the body of all others, and answers a panic with an
+// error.
 func guard(next http.Handler, ready *readiness.Readiness, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ready.Draining() {
 			w.Header().Set("Connection", "close")
-			problemOf(grpcapi.Status(codes.Unavailable, "DRAINING", "the control plane is about to end")).write(w)
+			problemOf(grpcapi.Status(codes.Unavailable, "DRAINING", "the control plane is shutting down")).write(w)
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
@@ -117,7 +113,8 @@ func guard(next http.Handler, ready *readiness.Readiness, log *slog.Logger) http
 		r = r.WithContext(ctx)
 		defer func() {
 			if fault := recover(); fault != nil {
-				log.ErrorContext(ctx, "handler panicked", "method", r.Method, "path", r.URL.Path, "panic", fault, "stack", string(debug.Stack()))
+				log.ErrorContext(ctx, "handler panicked", "http.request.method", r.Method, "url.path", r.URL.Path,
+					"exception.message", fmt.Sprint(fault), "exception.stacktrace", string(debug.Stack()))
 				problemOf(grpcapi.Status(codes.Internal, "INTERNAL", "internal error")).write(w)
 			}
 		}()
@@ -136,7 +133,7 @@ func guard(next http.Handler, ready *readiness.Readiness, log *slog.Logger) http
 	})
 }
 
-// incomingHeader lets the gateway pass on the headers that the services know.
+// incomingHeader makes the gateway pass on the headers that the services read.
 func incomingHeader(name string) (string, bool) {
 	if strings.EqualFold(name, grpcapi.IdempotencyKey) {
 		return grpcapi.IdempotencyKey, true
@@ -144,7 +141,7 @@ func incomingHeader(name string) (string, bool) {
 	return "", false
 }
 
-// keyed does for a handler of our own what incomingHeader does for the gateway.
+// keyed does for other handlers what incomingHeader does for the gateway.
 func keyed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if key := r.Header.Get(grpcapi.IdempotencyKey); key != "" {
@@ -152,32 +149,4 @@ func keyed(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// nameSpan names a request's span and metrics after the rule that took it.
-func nameSpan(next runtime.HandlerFunc) runtime.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
-		if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
-			route(r.Context(), r.Method+" "+pattern.String())
-		}
-		next(w, r, path)
-	}
-}
-
-func named(name string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		route(r.Context(), name)
-		next.ServeHTTP(w, r)
-	})
-}
-
-func route(ctx context.Context, name string) {
-	_, path, _ := strings.Cut(name, " ")
-	attr := attribute.String("http.route", path)
-	span := trace.SpanFromContext(ctx)
-	span.SetName(name)
-	span.SetAttributes(attr)
-	if labels, ok := otelhttp.LabelerFromContext(ctx); ok {
-		labels.Add(attr)
-	}
 }

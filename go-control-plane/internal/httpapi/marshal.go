@@ -12,8 +12,8 @@ import (
 
 var errNotJSON = errors.New("the body is not one JSON value")
 
-// strictJSON is the protobuf JSON mapping: fields with default values are written, unknown ones are refused, and a body is
-// one JSON value with nothing after it.
+// strictJSON is the protobuf JSON mapping. It writes fields with default values, refuses unknown fields, and accepts only a
+// body that is exactly one JSON value.
 type strictJSON struct {
 	runtime.JSONPb
 }
@@ -22,7 +22,7 @@ func newMarshaler() runtime.Marshaler {
 	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
 }
 
-// Marshal writes without the spaces that protojson puts in at random.
+// Marshal removes the spaces that protojson inserts at random.
 func (m *strictJSON) Marshal(v any) ([]byte, error) {
 	spaced, err := m.JSONPb.Marshal(v)
 	if err != nil {
@@ -35,7 +35,7 @@ func (m *strictJSON) Marshal(v any) ([]byte, error) {
 	return append(compact.Bytes(), '\n'), nil
 }
 
-// NewDecoder reads the whole body, of which the size is bounded before.
+// NewDecoder reads the whole body, whose size guard has limited.
 func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		body, err := io.ReadAll(r)

@@ -12,13 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// problem is an RFC 9457 problem.
+// problem is a problem document of RFC 9457.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	// Code is the gRPC code by name, Reason that of ErrorInfo.
+	// Code is the name of the gRPC code, Reason the reason of ErrorInfo.
 	Code   string       `json:"code"`
 	Reason string       `json:"reason"`
 	Errors []fieldError `json:"errors,omitempty"`
@@ -42,7 +42,7 @@ func (p problem) write(w http.ResponseWriter) {
 	w.Write(append(body, '\n'))
 }
 
-// problemOf is the problem of a gRPC status.
+// problemOf returns the problem that stands for a gRPC status.
 func problemOf(err error) problem {
 	s := status.Convert(err)
 	p := problem{Status: runtime.HTTPStatusFromCode(s.Code()), Detail: s.Message(), Code: codeName(s.Code())}
@@ -57,7 +57,7 @@ func problemOf(err error) problem {
 		}
 	}
 	if p.Reason == "" && s.Code() == codes.InvalidArgument {
-		// A status without details comes from the gateway, which could not read the request.
+		// A status without details is from the gateway, which could not parse the request.
 		p.Reason = "REQUEST_MALFORMED"
 	}
 	return p
@@ -65,21 +65,26 @@ func problemOf(err error) problem {
 
 func codeName(c codes.Code) string { return code.Code(c).String() }
 
-// gatewayError answers with what a handler of the gateway has failed with.
+// gatewayError answers with the error of a handler of the gateway.
 func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
 	problemOf(err).write(w)
 }
 
-// routingError answers a request that no rule of the gateway takes.
+// routingError answers a request that matches no route of the gateway.
 func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
 	switch status {
 	case http.StatusMethodNotAllowed:
-		problem{Status: status, Detail: r.Method + " is not served at this path", Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
+		methodNotAllowed(w, r)
 	case http.StatusBadRequest:
 		problem{Status: status, Detail: "the path is malformed", Code: codeName(codes.InvalidArgument), Reason: "REQUEST_MALFORMED"}.write(w)
 	default:
 		notFound(w, r)
 	}
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served at this path",
+		Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,4 @@
-// Package kafka talks to the broker: it makes the topics, publishes the outbox, and consumes usage.
+// Package kafka creates the topics, publishes the outbox and consumes usage.
 package kafka
 
 import (
@@ -14,10 +14,12 @@ import (
 	"hybrid/control-plane/internal/backoff"
 )
 
-// Broker is where Kafka is, and what it can do.
+// Broker is a Kafka cluster.
 type Broker struct {
+	// Addresses are the bootstrap servers, host:port each.
 	Addresses []string
-	// StandIn is true for the in-memory mock cluster: an old protocol, and topics that appear by themselves.
+	// StandIn is true for librdkafka's in-memory mock cluster, which speaks an old version of the protocol and creates
+	// topics on first use.
 	StandIn bool
 }
 
@@ -39,7 +41,7 @@ func (b Broker) config() *sarama.Config {
 	c.Producer.Return.Successes = true
 	c.Producer.Retry.Max = 5
 	c.Net.MaxOpenRequests = 1
-	// The library retries by itself. Its channel of errors may be written to while it is closed, so it stays unused.
+	// The library retries by itself. It may write to its error channel after closing it, so the channel stays unused.
 	c.Consumer.Return.Errors = false
 	c.Consumer.IsolationLevel = sarama.ReadCommitted
 	c.Consumer.Retry.Backoff = 500 * time.Millisecond
@@ -47,24 +49,25 @@ func (b Broker) config() *sarama.Config {
 	return c
 }
 
-// Topic is a topic as it should be.
+// Topic is the wanted configuration of a topic.
 type Topic struct {
 	Name       string
 	Partitions int32
 	Compacted  bool
 }
 
-// EnsureTopics makes the topics that do not exist, retrying with backoff until they do or ctx is done.
+// EnsureTopics creates the topics that do not exist. It retries with backoff until all exist, and calls waiting with the
+// reason after each failure; it fails only with the error of ctx.
 func (b Broker) EnsureTopics(ctx context.Context, topics []Topic, log *slog.Logger, waiting func(reason string)) error {
-	pace := backoff.Backoff{Max: 3 * time.Second}
+	retry := backoff.Retry{Work: "creation of the Kafka topics", Log: log, Backoff: backoff.Backoff{Max: 3 * time.Second}}
 	for {
 		err := b.ensureTopics(topics)
 		if err == nil {
+			retry.Succeeded(ctx)
 			return nil
 		}
 		waiting(err.Error())
-		log.DebugContext(ctx, "kafka is not ready", "error", err)
-		if err := pace.Wait(ctx); err != nil {
+		if err := retry.Failed(ctx, err); err != nil {
 			return err
 		}
 	}
@@ -77,7 +80,7 @@ func (b Broker) ensureTopics(topics []Topic) error {
 	}
 	defer client.Close()
 	if b.StandIn {
-		// Asking for its metadata makes a topic appear.
+		// A request for its metadata creates a topic.
 		for _, t := range topics {
 			if _, err := client.Partitions(t.Name); err != nil {
 				return fmt.Errorf("topic %s: %w", t.Name, err)
@@ -90,7 +93,7 @@ func (b Broker) ensureTopics(topics []Topic) error {
 		return err
 	}
 	for _, t := range topics {
-		// The broker's own default decides the replication.
+		// -1 selects the broker's default.
 		detail := &sarama.TopicDetail{NumPartitions: t.Partitions, ReplicationFactor: -1}
 		if t.Compacted {
 			compact := "compact"

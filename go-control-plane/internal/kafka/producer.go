@@ -11,13 +11,13 @@ import (
 	"hybrid/control-plane/internal/outbox"
 )
 
-// publishTimeout bounds a call of Publish. The library retries within it.
+// publishTimeout limits a call of Publish, including the retries of the library.
 const publishTimeout = 15 * time.Second
 
 var errNoAnswer = errors.New("kafka: no answer in time")
 
-// Producer publishes messages with acknowledgement of all replicas. It connects when it is first used, and anew after a
-// failure: the library's idempotent producer is not to be trusted past one.
+// Producer publishes messages with the acknowledgement of all in-sync replicas. It connects on first use and reconnects after
+// every failure, because the library's idempotent producer does not recover reliably.
 type Producer struct {
 	broker Broker
 
@@ -25,19 +25,19 @@ type Producer struct {
 	current *connection
 }
 
-// connection is a producer and the client that it sends through.
+// connection is a producer and its client.
 type connection struct {
 	client   sarama.Client
 	producer sarama.SyncProducer
 }
 
-// NewProducer makes a producer for broker.
+// NewProducer returns a producer that is not connected yet.
 func NewProducer(broker Broker) *Producer { return &Producer{broker: broker} }
 
 var _ outbox.Publisher = (*Producer)(nil)
 
-// Publish sends messages in order and gives how many of the first are durable. It ends with ctx, or after a time, even when
-// the library does not.
+// Publish sends messages in order and returns the number of leading messages that are durable. It returns when ctx is done or
+// publishTimeout has passed, even if the library does not.
 func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (published int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,8 +96,8 @@ func connect(b Broker) (*connection, error) {
 	return &connection{client, producer}, nil
 }
 
-// abandon cuts the connection first, so that nothing that is still under way goes out after what will be sent anew. Nobody
-// waits for it: a producer that lost its broker may take long to end.
+// abandon closes the client first, so that no message of this producer is sent after those of its successor. It does not wait,
+// because a producer that has lost its broker may take long to close.
 func (c *connection) abandon() {
 	go func() {
 		c.client.Close()
@@ -105,7 +105,7 @@ func (c *connection) abandon() {
 	}()
 }
 
-// firstDurable counts the records before the first that failed.
+// firstDurable returns the number of records before the first one that failed.
 func firstDurable(records []*sarama.ProducerMessage, err error) (int, error) {
 	var failures sarama.ProducerErrors
 	if !errors.As(err, &failures) || len(failures) == 0 {

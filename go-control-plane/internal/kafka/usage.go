@@ -25,31 +25,33 @@ import (
 const (
 	maxBatch  = 500
 	batchWait = 20 * time.Millisecond
-	// watchInterval is how often the log's end is asked for.
+	// idleWait is longer than the broker holds back an empty answer, so that an idle partition has been read within it.
+	idleWait = time.Second
+	// watchInterval is how often the end of the log is requested.
 	watchInterval = 5 * time.Second
-	// maxDeadLetter leaves room for the added headers within what a broker takes by default: a record that it refused would
+	// maxDeadLetter leaves room for the added headers within a broker's default limit: a record that the broker refuses would
 	// stop the partition.
 	maxDeadLetter = 1_000_000
 )
 
-// UsageConsumer books the records of the usage topic. The partitions are assigned by hand and the offsets are the ledger's,
-// so the broker has no say in what was booked. One runs at a time; the caller sees to it.
+// UsageConsumer books the records of the usage topic. It assigns itself all partitions and starts at the ledger's offsets; it
+// uses no consumer group. The caller ensures that only one runs at a time.
 type UsageConsumer struct {
 	Broker Broker
 	Topic  string
-	// DeadLetterTopic gets the records that cannot be read.
+	// DeadLetterTopic receives the records that cannot be read.
 	DeadLetterTopic string
 	Book            ledger.Book
 	// Parse reads a record's value; an error means that the record can never be booked.
 	Parse    func(value []byte) (ledger.Window, error)
 	Producer outbox.Publisher
-	// Healthy is told when consuming works, with nil, and when it begins to fail, with the reason.
+	// Healthy is called with nil after each success, and with the reason after each failure.
 	Healthy func(error)
 	Log     *slog.Logger
 
-	// Patience is how long a log must be shorter than what was booked from it before that is believed.
+	// Patience is how long a partition's log must end before the ledger's offset until its records count as lost.
 	Patience time.Duration
-	// short is since when a partition's log is.
+	// short holds, by partition, since when that is the case.
 	short map[int32]time.Time
 
 	records, entries, deadLetters, lag atomic.Int64
@@ -58,44 +60,37 @@ type UsageConsumer struct {
 // UsageStats counts what a consumer has done.
 type UsageStats struct {
 	Records, Entries, DeadLetters int64
-	// Lag is how many offsets the ledger is behind the topic, as last seen.
+	// Lag is the number of offsets between the last booked record and the end of the log, over all partitions. The markers
+	// of transactions take offsets too, so it need not reach 0.
 	Lag int64
 }
 
-// Stats gives the counts.
+// Stats returns the current counts.
 func (u *UsageConsumer) Stats() UsageStats {
 	return UsageStats{u.records.Load(), u.entries.Load(), u.deadLetters.Load(), u.lag.Load()}
 }
 
-// Run consumes until ctx is done. Failures of the broker and of the ledger are retried with backoff from where the ledger
-// stands.
+// Run consumes until ctx is done. After a failure of the broker or of the ledger it starts again at the ledger's offsets,
+// with backoff.
 func (u *UsageConsumer) Run(ctx context.Context) error {
-	var pace backoff.Backoff
-	failing := false
+	retry := backoff.Retry{Work: "usage consumption", Log: u.Log}
 	for {
 		err := u.consume(ctx, func() {
-			if failing {
-				u.Log.InfoContext(ctx, "usage is consumed again")
-				failing = false
-			}
+			retry.Succeeded(ctx)
 			u.Healthy(nil)
-			pace.Reset()
 		})
-		if ctx.Err() != nil {
-			return nil
-		}
-		if !failing {
-			u.Log.WarnContext(ctx, "usage cannot be consumed; going on from the ledger's offsets", "error", err)
+		if ctx.Err() == nil {
 			u.Healthy(err)
-			failing = true
 		}
-		if pace.Wait(ctx) != nil {
+		if retry.Failed(ctx, err) != nil {
 			return nil
 		}
 	}
 }
 
-func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
+// consume books records until something fails or ctx is done. It calls succeeded after each batch that was booked, and now
+// and then while there is nothing to book.
+func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 	client, err := sarama.NewClient(u.Broker.Addresses, u.Broker.config())
 	if err != nil {
 		return err
@@ -154,15 +149,17 @@ func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
 		stop(nil)
 		<-watching
 	}()
-	healthy()
 	for {
 		batch, err := u.gather(ctx, merged)
 		if err != nil {
 			return err
 		}
-		if err := u.book(ctx, batch); err != nil {
-			return err
+		if len(batch) > 0 {
+			if err := u.book(ctx, batch); err != nil {
+				return err
+			}
 		}
+		succeeded()
 		for _, m := range batch {
 			if slot := slices.Index(partitions, m.Partition); slot >= 0 {
 				positions[slot].Store(m.Offset + 1)
@@ -171,8 +168,8 @@ func (u *UsageConsumer) consume(ctx context.Context, healthy func()) error {
 	}
 }
 
-// start is the offset to begin with. A log that ends before the ledger's offset has lost records: all of them, when it is
-// empty or kept in memory; else those at its end, which were booked. New ones then take the offsets of the lost ones.
+// start returns the offset to start at. A log that ends before the ledger's offset has lost records: all of them if it is
+// empty or kept in memory, else those at its end, which were booked. New records then reuse the offsets of the lost ones.
 func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partition int32, next map[int32]int64) (int64, error) {
 	offset, known := next[partition]
 	if !known {
@@ -186,7 +183,7 @@ func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partiti
 		delete(u.short, partition)
 		return u.unlessDeleted(ctx, client, partition, offset)
 	}
-	// A broker that has just started may not know yet where its log ends.
+	// A broker that has just started may not know the end of its log yet.
 	if u.short == nil {
 		u.short = map[int32]time.Time{}
 	}
@@ -203,12 +200,12 @@ func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partiti
 	if u.Broker.StandIn {
 		from = 0
 	}
-	u.Log.ErrorContext(ctx, "the broker has lost records that were booked; the ledger keeps them, and goes on with what is in the log",
-		"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest, "going_on_from", from)
+	u.Log.ErrorContext(ctx, "the broker lost records that were booked; the ledger keeps them and continues with the records in the log",
+		"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest, "continue_at", from)
 	return from, u.Book.Retire(ctx, u.Topic, partition, from)
 }
 
-// unlessDeleted is the offset, or the oldest there is when the log was cleaned past it.
+// unlessDeleted returns offset, or the oldest offset of the log if retention has deleted more than that.
 func (u *UsageConsumer) unlessDeleted(ctx context.Context, client sarama.Client, partition int32, offset int64) (int64, error) {
 	oldest, err := client.GetOffset(u.Topic, partition, sarama.OffsetOldest)
 	if err != nil {
@@ -222,7 +219,7 @@ func (u *UsageConsumer) unlessDeleted(ctx context.Context, client sarama.Client,
 	return offset, nil
 }
 
-// forward passes a partition's records on; what ends the partition ends the whole.
+// forward sends a partition's records to merged. When the partition's consumer ends, it stops all of them.
 func forward(ctx context.Context, p sarama.PartitionConsumer, merged chan<- *sarama.ConsumerMessage, stop context.CancelCauseFunc) {
 	for {
 		select {
@@ -242,22 +239,22 @@ func forward(ctx context.Context, p sarama.PartitionConsumer, merged chan<- *sar
 	}
 }
 
-// gather waits for a record, and takes what else comes within a moment.
+// gather waits for a record and collects those that follow within batchWait. The batch is empty if none arrives within
+// idleWait.
 func (u *UsageConsumer) gather(ctx context.Context, merged <-chan *sarama.ConsumerMessage) ([]*sarama.ConsumerMessage, error) {
 	var batch []*sarama.ConsumerMessage
-	var moment <-chan time.Time
+	timer := time.NewTimer(idleWait)
+	defer timer.Stop()
 	for len(batch) < maxBatch {
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case m := <-merged:
 			if len(batch) == 0 {
-				timer := time.NewTimer(batchWait)
-				defer timer.Stop()
-				moment = timer.C
+				timer.Reset(batchWait)
 			}
 			batch = append(batch, m)
-		case <-moment:
+		case <-timer.C:
 			return batch, nil
 		}
 	}
@@ -268,24 +265,27 @@ var tracer = otel.Tracer("hybrid/control-plane/kafka")
 
 func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMessage) (err error) {
 	batch := ledger.Batch{Topic: u.Topic, Next: map[int32]int64{}}
-	// Spans of the records; the statements of the transaction belong to the first that is sampled.
+	// Each record has a span. The statements of the transaction belong to the first one that is sampled.
 	work := ctx
 	var spans []trace.Span
 	defer func() {
 		for _, s := range spans {
 			if err != nil {
 				s.RecordError(err)
+				s.SetAttributes(attribute.String("error.type", "_OTHER"))
 				s.SetStatus(codes.Error, "not booked; to be retried")
 			}
 			s.End()
 		}
 	}()
 	var dead []outbox.Message
+	var report []func()
 	for _, m := range messages {
 		batch.Next[m.Partition] = m.Offset + 1
 		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, headers(m.Headers)), "process "+u.Topic,
 			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 				attribute.String("messaging.system", "kafka"),
+				attribute.String("messaging.operation.name", "process"),
 				attribute.String("messaging.operation.type", "process"),
 				attribute.String("messaging.destination.name", u.Topic),
 				attribute.String("messaging.destination.partition.id", strconv.Itoa(int(m.Partition))),
@@ -296,20 +296,26 @@ func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMes
 		}
 		window, unreadable := u.Parse(m.Value)
 		if unreadable != nil {
+			span.SetAttributes(attribute.String("error.type", "unreadable_record"))
 			span.SetStatus(codes.Error, unreadable.Error())
-			u.Log.WarnContext(spanCtx, "a usage record cannot be read; it goes to the dead letters",
-				"topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", unreadable)
 			dead = append(dead, u.deadLetter(m, unreadable))
+			report = append(report, func() {
+				u.Log.WarnContext(spanCtx, "a usage record cannot be read; it was published as a dead letter",
+					"topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", unreadable.Error())
+			})
 			continue
 		}
 		batch.Records = append(batch.Records, ledger.Record{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Window: window})
 	}
-	// The offset moves only past what is safe elsewhere. After a crash in between, a dead letter may be there twice.
+	// The offset moves only past records that are safe elsewhere. After a crash in between, a dead letter is published twice.
 	if len(dead) > 0 {
 		if _, err := u.Producer.Publish(ctx, dead); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
 		u.deadLetters.Add(int64(len(dead)))
+		for _, line := range report {
+			line()
+		}
 	}
 	limited, cancel := context.WithTimeout(work, 30*time.Second)
 	defer cancel()
@@ -341,8 +347,8 @@ func (u *UsageConsumer) deadLetter(m *sarama.ConsumerMessage, reason error) outb
 	return dead
 }
 
-// watch asks now and then where the log ends: that is the lag, and the sign that the broker is there. Without an answer
-// consumption starts anew.
+// watch requests the end of the log at intervals, to measure the lag and to notice a broker that is away: without an answer
+// it stops the consumption.
 func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partitions []int32, positions []atomic.Int64, stop context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -365,7 +371,7 @@ func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partiti
 	}
 }
 
-// headers lets the propagator read a record's headers.
+// headers is the headers of a record as a carrier for a propagator, which only reads them.
 type headers []*sarama.RecordHeader
 
 var _ propagation.TextMapCarrier = headers(nil)

@@ -1,12 +1,18 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/IBM/sarama"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/outbox"
@@ -82,6 +88,78 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	}
 	if n := len(p.published[1].Value); n != maxDeadLetter {
 		t.Errorf("a dead letter of %d bytes", n)
+	}
+}
+
+// A record is processed in the trace of its headers, tracestate included, and a dead letter keeps both.
+func TestRecordsCarryTheirTrace(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans)))
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	var messages []*sarama.ConsumerMessage
+	for offset, value := range []string{"EUR", "x"} {
+		m := message(0, int64(offset), value)
+		m.Headers = append(m.Headers, &sarama.RecordHeader{Key: []byte("traceparent"), Value: []byte(parent)},
+			&sarama.RecordHeader{Key: []byte("tracestate"), Value: []byte("a=1,b=2")})
+		messages = append(messages, m)
+	}
+	p := &publisher{}
+	if err := consumer(&book{}, p).book(t.Context(), messages); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range spans.GetSpans() {
+		if s.Parent.SpanID().String() != parent[36:52] || s.SpanContext.TraceState().String() != "a=1,b=2" || s.Name != "process usage" {
+			t.Errorf("%s in %v", s.Name, s.SpanContext)
+		}
+	}
+	if n := len(spans.GetSpans()); n != 2 {
+		t.Errorf("%d spans", n)
+	}
+	names := map[string]string{}
+	for _, h := range p.published[0].Headers {
+		names[h.Name] = h.Value
+	}
+	if names["traceparent"] != parent || names["tracestate"] != "a=1,b=2" {
+		t.Errorf("headers of the dead letter: %v", names)
+	}
+}
+
+// A record that cannot be read is reported when it is a dead letter, not at each attempt to make it one.
+func TestUnreadableRecordsAreReportedOnce(t *testing.T) {
+	var lines bytes.Buffer
+	p := &publisher{err: errors.New("away")}
+	u := consumer(&book{}, p)
+	u.Log = slog.New(slog.NewTextHandler(&lines, nil))
+	for range 3 {
+		if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil {
+			t.Fatal("booked without the dead letter")
+		}
+	}
+	if lines.Len() != 0 {
+		t.Errorf("lines:\n%s", lines.String())
+	}
+	p.err = nil
+	if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err != nil || strings.Count(lines.String(), "offset=7 reason=poison") != 1 {
+		t.Errorf("%v, lines:\n%s", err, lines.String())
+	}
+}
+
+func TestDeadLettersAreTruncatedAboveTheLimit(t *testing.T) {
+	for _, c := range []struct {
+		size, kept int
+		truncated  string
+	}{{maxDeadLetter, maxDeadLetter, ""}, {maxDeadLetter + 1, maxDeadLetter, "1000001"}} {
+		dead := consumer(nil, nil).deadLetter(message(0, 1, strings.Repeat("x", c.size)), errors.New("poison"))
+		var truncated string
+		for _, h := range dead.Headers {
+			if h.Name == "dead-letter-truncated-from" {
+				truncated = h.Value
+			}
+		}
+		if len(dead.Value) != c.kept || truncated != c.truncated {
+			t.Errorf("%d bytes: %d kept, truncated from %q", c.size, len(dead.Value), truncated)
+		}
 	}
 }
 

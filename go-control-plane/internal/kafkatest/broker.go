@@ -1,4 +1,5 @@
-// Package kafkatest starts Apache Kafka for tests, from the jars that HYBRID_KAFKA_HOME or KAFKA_HOME points at.
+//go:build unix
+
 package kafkatest
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Broker is one Kafka node with data of its own.
+// Broker is a Kafka node with its own data directory.
 type Broker struct {
 	Address  string
 	jars     string
@@ -27,7 +28,7 @@ type Broker struct {
 	exited   chan struct{}
 }
 
-// Start starts a broker and ends it with the test. Without Kafka or Java on the machine the test is skipped.
+// Start starts a broker and stops it with the test. It skips the test if the machine has no Kafka or no Java.
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	home := os.Getenv("HYBRID_KAFKA_HOME")
@@ -50,7 +51,7 @@ func Start(t testing.TB) *Broker {
 	}
 	id := uuid.New()
 	format := b.command("kafka.tools.StorageTool", "format", "--standalone",
-		// Joined, for an id may begin with a dash.
+		// One argument, because an id may begin with a dash.
 		"--cluster-id="+base64.RawURLEncoding.EncodeToString(id[:]), "-c", b.settings)
 	if out, err := format.CombinedOutput(); err != nil {
 		t.Fatalf("kafka format: %v\n%s", err, out)
@@ -60,7 +61,7 @@ func Start(t testing.TB) *Broker {
 	return b
 }
 
-// Run starts the broker, and waits until it answers. It starts again, on the same data, what was killed.
+// Run starts the broker on its data, also after Kill, and waits until it answers.
 func (b *Broker) Run(t testing.TB) {
 	t.Helper()
 	c := b.command("kafka.Kafka", b.settings)

@@ -1,4 +1,4 @@
-// Package ledger is what was sold: usage that came through Kafka, booked exactly once.
+// Package ledger has the usage of the data planes as it is booked: each record of usage exactly once.
 package ledger
 
 import (
@@ -10,28 +10,28 @@ import (
 	"hybrid/control-plane/internal/money"
 )
 
-// MaxLines is how many lines a record may have. A larger one did not come from a metering of ours.
+// MaxLines is the largest number of lines of a record. Metering produces no larger ones.
 const MaxLines = 100_000
 
-// Window is what was priced in one window of time, for one currency and jurisdiction, or a part of it.
+// Window is the sum, or a part of it, of the quotes of one window of time, for one currency and jurisdiction.
 type Window struct {
 	// Start is inclusive, End exclusive.
 	Start, End             time.Time
 	Currency, Jurisdiction string
-	// Quotes is how many quotes it sums up.
+	// Quotes is the number of quotes.
 	Quotes int64
 	Lines  []Line
 }
 
-// Line is the part of one sku under one promotion, or none. Amounts are minor units of the window's currency.
+// Line is the part of one sku and one promotion, if any. Amounts are minor units of the window's currency.
 type Line struct {
 	SKU, PromotionID string
-	// Lines is the number of quote lines, Quantity that of pieces.
+	// Lines is the number of quote lines, Quantity the number of pieces.
 	Lines, Quantity                               int64
 	DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
 }
 
-// Validate says what makes the window one that cannot be booked.
+// Validate returns an error if the window cannot be booked.
 func (w Window) Validate() error {
 	switch {
 	case w.Start.IsZero() || !w.Start.Before(w.End):
@@ -74,7 +74,7 @@ func (l Line) validate() error {
 	return nil
 }
 
-// Record is a window and where it stands in Kafka.
+// Record is a window and its position in Kafka.
 type Record struct {
 	Topic     string
 	Partition int32
@@ -82,30 +82,30 @@ type Record struct {
 	Window    Window
 }
 
-// Batch is what is booked in one transaction.
+// Batch is the records that are booked in one transaction.
 type Batch struct {
 	Topic   string
 	Records []Record
-	// Next is, for each partition of the batch, the offset where consumption goes on: past records that are not booked, too.
+	// Next is the next offset to consume of each partition of the batch. It also passes records that are not booked.
 	Next map[int32]int64
 }
 
-// Booked is what a batch came to.
+// Booked is the result of a batch.
 type Booked struct {
 	Records, Entries int
-	// Exhausted names the promotions that reached their budget by it.
+	// Exhausted has the ids of the promotions whose budget the batch has used up.
 	Exhausted []string
 }
 
-// Book keeps the ledger.
+// Book writes the ledger.
 type Book interface {
-	// NextOffsets gives where consumption of the topic goes on; partitions that were never consumed are absent.
+	// NextOffsets returns the next offset to consume of each partition. Partitions that were never consumed are absent.
 	NextOffsets(ctx context.Context, topic string) (map[int32]int64, error)
-	// Apply books a batch and moves the offsets, all or nothing. A record before its partition's offset was booked earlier
-	// and is passed over.
+	// Apply books a batch and moves the offsets, atomically. It skips records before the offset of their partition, which
+	// were booked earlier.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
-	// Retire is for a log that has lost what was booked from an offset on. It keeps those records under a name of their own, so
-	// that new ones can take their places, and lets consumption go on from there.
+	// Retire is for a log that has lost its records from an offset on, after they were booked. It keeps the booked records
+	// under another topic name, so that new records can have the same offsets, and moves the next offset there.
 	Retire(ctx context.Context, topic string, partition int32, from int64) error
 }
 
@@ -115,7 +115,7 @@ type Total struct {
 	Quotes, DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
 }
 
-// Entry is a line as booked.
+// Entry is a booked line.
 type Entry struct {
 	ID                     int64
 	Start, End             time.Time
@@ -126,9 +126,9 @@ type Entry struct {
 
 // Reader reads the ledger.
 type Reader interface {
-	// Totals sums up all that is booked, ordered by currency and jurisdiction. It fails with money.ErrOverflow when a sum does
-	// not fit int64.
+	// Totals returns the sums of all entries, ordered by currency and jurisdiction. It fails with money.ErrOverflow if a sum
+	// does not fit int64.
 	Totals(ctx context.Context) ([]Total, error)
-	// Entries gives at most limit entries with ids above after, oldest first.
+	// Entries returns at most limit entries with ids above after, oldest first.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)
 }

@@ -7,15 +7,15 @@ import (
 )
 
 var (
-	// ErrNotDecimal says that a text is not a decimal number.
+	// ErrNotDecimal means that a text is not a decimal number.
 	ErrNotDecimal = errors.New("not a decimal number")
-	// ErrTooPrecise says that a decimal has a part smaller than a minor unit.
+	// ErrTooPrecise means that a decimal is not a whole number of minor units.
 	ErrTooPrecise = errors.New("more precise than a minor unit")
 )
 
 // ParseDecimal reads a decimal number as JSON writes it ("19.99", "-3", "1.999e1") as minor units, where one major unit is
-// 10^scale minor ones. It is exact: it fails with ErrTooPrecise where a part would be lost, ErrOverflow where the amount
-// does not fit int64, and ErrNotDecimal for anything that is not a number.
+// 10^scale minor ones. It is exact: it fails with ErrTooPrecise if it would have to round, with ErrOverflow if the
+// amount does not fit int64, and with ErrNotDecimal if the text is not a number.
 func ParseDecimal(text string, scale int) (int64, error) {
 	mantissa, exponent := text, 0
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
@@ -23,7 +23,7 @@ func ParseDecimal(text string, scale int) (int64, error) {
 		e, err := strconv.Atoi(text[i+1:])
 		switch {
 		case errors.Is(err, strconv.ErrRange):
-			// Clamped below: an exponent of this size only matters by its sign.
+			// Only the sign of such a large exponent matters.
 			e = 1 << 30
 			if strings.HasPrefix(text[i+1:], "-") {
 				e = -e
@@ -58,7 +58,7 @@ func ParseDecimal(text string, scale int) (int64, error) {
 	return signed(n, negative)
 }
 
-// FormatDecimal writes minor units as a decimal with `scale` places: 380 with scale 2 is "3.80".
+// FormatDecimal returns minor units as a decimal with scale places: 380 with scale 2 is "3.80".
 func FormatDecimal(minor int64, scale int) string {
 	text := strconv.FormatUint(magnitude(minor), 10)
 	if len(text) <= scale {

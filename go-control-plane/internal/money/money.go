@@ -1,5 +1,5 @@
-// Package money is exact arithmetic on amounts of currency: int64 minor units, rates in parts per million, no floats.
-// A result outside int64 is ErrOverflow, never a wrap.
+// Package money has exact arithmetic on amounts of currency: int64 minor units, rates in parts per million, no floats. A
+// result outside int64 is ErrOverflow.
 package money
 
 import (
@@ -11,7 +11,7 @@ import (
 // Million is the denominator of a rate: 1,000,000 ppm is the whole.
 const Million = 1_000_000
 
-// ErrOverflow says that an amount does not fit int64.
+// ErrOverflow means that an amount does not fit int64.
 var ErrOverflow = errors.New("amount overflows int64")
 
 // Money is an amount of one currency.
@@ -22,7 +22,7 @@ type Money struct {
 	Minor int64
 }
 
-// ValidCurrency says whether code has the form of an ISO 4217 alphabetic code: three of A-Z.
+// ValidCurrency reports whether code has the form of an ISO 4217 alphabetic code: three of A-Z.
 func ValidCurrency(code string) bool {
 	if len(code) != 3 {
 		return false
@@ -35,7 +35,7 @@ func ValidCurrency(code string) bool {
 	return true
 }
 
-// Add is a + b.
+// Add returns a + b.
 func Add(a, b int64) (int64, error) {
 	sum := a + b
 	if (a > 0 && b > 0 && sum < 0) || (a < 0 && b < 0 && sum >= 0) {
@@ -44,7 +44,7 @@ func Add(a, b int64) (int64, error) {
 	return sum, nil
 }
 
-// Mul is a × b.
+// Mul returns a × b.
 func Mul(a, b int64) (int64, error) {
 	hi, lo := bits.Mul64(magnitude(a), magnitude(b))
 	if hi != 0 {
@@ -53,7 +53,7 @@ func Mul(a, b int64) (int64, error) {
 	return signed(lo, (a < 0) != (b < 0))
 }
 
-// Rate is amount × ppm / 1,000,000, rounded half away from zero to a whole minor unit.
+// Rate returns amount × ppm / 1,000,000, rounded half away from zero to a whole minor unit.
 func Rate(amount, ppm int64) (int64, error) {
 	hi, lo := bits.Mul64(magnitude(amount), magnitude(ppm))
 	if hi >= Million {

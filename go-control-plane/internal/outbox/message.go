@@ -1,9 +1,8 @@
-// Package outbox publishes what was committed: records are written in the transaction that causes them, and a relay, of
-// which one runs at a time, sends them in order. Nothing committed stays unpublished; a crash may publish some twice, with
-// the same ids.
+// Package outbox publishes committed messages: each is written in the transaction that causes it, and a relay publishes them
+// in order. Every committed message is published at least once; after a crash some may be published twice, with the same ids.
 package outbox
 
-// Header is a name and value beside a record.
+// Header is a header of a message.
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
@@ -18,9 +17,9 @@ type Message struct {
 	Headers []Header
 }
 
-// Pending is a message that was committed and not yet marked as published.
+// Pending is a committed message that is not marked as published yet.
 type Pending struct {
-	// ID is in commit order.
+	// ID increases in commit order.
 	ID int64
 	Message
 }

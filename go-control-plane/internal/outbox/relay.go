@@ -11,18 +11,19 @@ import (
 
 // Queue is the committed messages.
 type Queue interface {
-	// Pending gives the oldest unpublished messages in commit order.
+	// Pending returns the oldest unpublished messages in commit order, at most limit of them.
 	Pending(ctx context.Context, limit int) ([]Pending, error)
-	// Count is how many are unpublished.
+	// Count returns the number of unpublished messages.
 	Count(ctx context.Context) (int64, error)
 	MarkPublished(ctx context.Context, ids []int64) error
-	// Prune deletes what is needed no more.
+	// Prune deletes rows that are no longer needed.
 	Prune(ctx context.Context) error
 }
 
 // Publisher sends messages.
 type Publisher interface {
-	// Publish sends messages in order and gives how many of the first are durable. An error says why it is not all of them.
+	// Publish sends messages in order and returns the number of leading messages that are durable, and an error if that is
+	// not all of them.
 	Publish(ctx context.Context, messages []Message) (published int, err error)
 }
 
@@ -31,66 +32,54 @@ const (
 	pruneInterval = 10 * time.Minute
 )
 
-// Relay moves messages from the queue to the publisher. One runs at a time; the caller sees to it.
+// Relay moves messages from the queue to the publisher. The caller ensures that only one runs at a time.
 type Relay struct {
 	Queue     Queue
 	Publisher Publisher
-	// Wake says that something was committed. Where it is lost, Poll finds it.
+	// Wake receives a value after a commit. Poll is how often the queue is read without one, in case it was lost.
 	Wake <-chan struct{}
 	Poll time.Duration
-	// Healthy is told when relaying works, with nil, and when it begins to fail, with the reason.
+	// Healthy is called after each attempt: with nil when it succeeded, else with the reason.
 	Healthy func(error)
 	Log     *slog.Logger
-	// Pace is that of retries; its zero value is the usual one.
+	// Pace is the pace of retries; the zero value has the defaults of Backoff.
 	Pace backoff.Backoff
 
 	lag       atomic.Int64
 	published atomic.Int64
 }
 
-// Lag is how many committed messages were unpublished when the relay last looked.
+// Lag returns the number of unpublished messages when the queue was last read.
 func (r *Relay) Lag() int64 { return r.lag.Load() }
 
-// Published counts the messages that this relay has published.
+// Published returns the number of messages that this relay has published.
 func (r *Relay) Published() int64 { return r.published.Load() }
 
-// Run relays until ctx is done. Failures are retried with backoff; nothing is passed over.
+// Run relays until ctx is done. Failures are retried with backoff, and no message is skipped.
 func (r *Relay) Run(ctx context.Context) error {
-	failing, healthy := false, false
+	retry := backoff.Retry{Work: "outbox relay", Log: r.Log, Backoff: r.Pace}
 	ticker := time.NewTicker(r.Poll)
 	defer ticker.Stop()
 	var pruned time.Time
 	for {
 		more, err := r.step(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if !failing {
-				r.Log.WarnContext(ctx, "the outbox cannot be relayed; it keeps what is committed", "error", err)
+		if err != nil {
+			if ctx.Err() == nil {
 				r.Healthy(err)
-				failing, healthy = true, false
 			}
-			if r.Pace.Wait(ctx) != nil {
+			if retry.Failed(ctx, err) != nil {
 				return nil
 			}
 			continue
 		}
-		if failing {
-			r.Log.InfoContext(ctx, "the outbox is relayed again")
-			failing = false
-		}
-		if !healthy {
-			r.Healthy(nil)
-			healthy = true
-		}
-		r.Pace.Reset()
-		if more {
+		retry.Succeeded(ctx)
+		r.Healthy(nil)
+		if more && ctx.Err() == nil {
 			continue
 		}
 		if time.Since(pruned) > pruneInterval {
 			if err := r.Queue.Prune(ctx); err != nil && ctx.Err() == nil {
-				r.Log.WarnContext(ctx, "cannot prune the outbox", "error", err)
+				r.Log.WarnContext(ctx, "pruning the outbox failed; the next attempt is in "+pruneInterval.String(), "error", err)
 			}
 			pruned = time.Now()
 		}
@@ -103,7 +92,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 }
 
-// step relays one batch, and says whether more is waiting.
+// step relays one batch and reports whether more messages may be waiting.
 func (r *Relay) step(ctx context.Context) (more bool, err error) {
 	pending, err := r.Queue.Pending(ctx, batchSize)
 	if err != nil {
@@ -124,7 +113,7 @@ func (r *Relay) step(ctx context.Context) (more bool, err error) {
 	}
 	published, publishErr := r.Publisher.Publish(ctx, messages)
 	if published > 0 {
-		// What was published is marked even when the process is about to end; unmarked it would go out again.
+		// Published messages are marked even while the process shuts down; otherwise they would be published again.
 		marking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := r.Queue.MarkPublished(marking, ids[:published]); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,4 +123,209 @@ func TestEverythingIsPublishedInOrder(t *testing.T) {
 			t.Fatalf("published %v of %d", w.published, count)
 		}
 	})
+}
+
+// steady is a queue of many messages, and a broker that takes some of them.
+type steady struct {
+	mu       sync.Mutex
+	queue    []outbox.Pending
+	limits   []int
+	accepts  func(n int) (int, error)
+	batches  []int
+	prunes   int
+	pruneErr error
+}
+
+func (s *steady) Pending(_ context.Context, limit int) ([]outbox.Pending, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = append(s.limits, limit)
+	return append([]outbox.Pending(nil), s.queue[:min(limit, len(s.queue))]...), nil
+}
+
+func (s *steady) Count(context.Context) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.queue)), nil
+}
+
+func (s *steady) Prune(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prunes++
+	return s.pruneErr
+}
+
+func (s *steady) MarkPublished(ctx context.Context, ids []int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i, id := range ids {
+		if s.queue[i].ID != id {
+			return fmt.Errorf("%d is marked before %d", id, s.queue[i].ID)
+		}
+	}
+	s.queue = s.queue[len(ids):]
+	return nil
+}
+
+func (s *steady) Publish(_ context.Context, messages []outbox.Message) (int, error) {
+	s.mu.Lock()
+	s.batches = append(s.batches, len(messages))
+	s.mu.Unlock()
+	return s.accepts(len(messages))
+}
+
+func (s *steady) fill(count int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range count {
+		s.queue = append(s.queue, outbox.Pending{ID: int64(n + 1)})
+	}
+}
+
+// relaying runs a relay whose poll never comes, so that only what it does by itself and what wakes it counts.
+func relaying(t *testing.T, s *steady, log *slog.Logger) (relay *outbox.Relay, wake chan struct{}, stop func()) {
+	t.Helper()
+	wake = make(chan struct{})
+	relay = &outbox.Relay{Queue: s, Publisher: s, Wake: wake, Poll: time.Hour, Healthy: func(error) {}, Log: log}
+	relay.Pace.Base, relay.Pace.Max = time.Microsecond, time.Microsecond
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- relay.Run(ctx) }()
+	return relay, wake, sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A full batch is followed by the next at once; a short one is the last until something wakes the relay.
+func TestFullBatchesFollowEachOther(t *testing.T) {
+	s := &steady{accepts: func(n int) (int, error) { return n, nil }}
+	s.fill(1_200)
+	relay, wake, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	// The relay takes a wake-up only when it has nothing left to do.
+	wake <- struct{}{}
+	wake <- struct{}{}
+	if relay.Lag() != 0 || relay.Published() != 1_200 {
+		t.Errorf("lag %d, published %d", relay.Lag(), relay.Published())
+	}
+	s.fill(1)
+	wake <- struct{}{}
+	wake <- struct{}{}
+	stop()
+	if got := fmt.Sprint(s.batches); got != "[500 500 200 1]" || s.limits[0] != 500 {
+		t.Errorf("batches %s, limits %v", got, s.limits)
+	}
+	if s.prunes != 1 {
+		t.Errorf("pruned %d times at once", s.prunes)
+	}
+	if relay.Published() != 1_201 {
+		t.Errorf("published %d", relay.Published())
+	}
+}
+
+// What the broker took before it failed is marked, and is not sent again; the lag is what is left.
+func TestPartOfABatchIsMarked(t *testing.T) {
+	var lines lockedBuffer
+	release := make(chan struct{})
+	attempts := 0
+	s := &steady{}
+	s.accepts = func(n int) (int, error) {
+		if attempts++; attempts == 1 {
+			return 3, errAway
+		}
+		<-release
+		if attempts < 5 {
+			return 0, errAway
+		}
+		return n, nil
+	}
+	s.fill(500)
+	relay, wake, stop := relaying(t, s, slog.New(slog.NewTextHandler(&lines, nil)))
+	defer stop()
+	for deadline := time.Now().Add(10 * time.Second); relay.Lag() != 497; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("lag %d", relay.Lag())
+		}
+	}
+	if relay.Published() != 3 {
+		t.Errorf("published %d", relay.Published())
+	}
+	close(release)
+	wake <- struct{}{}
+	stop()
+	if got := fmt.Sprint(s.batches); got != "[500 497 497 497 497]" || relay.Published() != 500 || relay.Lag() != 0 {
+		t.Errorf("batches %s, published %d, lag %d", got, relay.Published(), relay.Lag())
+	}
+	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay recovered") != 1 {
+		t.Errorf("lines:\n%s", text)
+	}
+}
+
+// A backlog beyond one batch is counted.
+func TestLagOfABacklog(t *testing.T) {
+	block := make(chan struct{})
+	s := &steady{accepts: func(n int) (int, error) { <-block; return n, nil }}
+	s.fill(700)
+	relay, wake, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	for deadline := time.Now().Add(10 * time.Second); relay.Lag() != 700; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("lag %d", relay.Lag())
+		}
+	}
+	close(block)
+	wake <- struct{}{}
+}
+
+// What was published while the process began to end is marked all the same.
+func TestEndMarksWhatWasPublished(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &steady{accepts: func(n int) (int, error) { cancel(); return n, nil }}
+	s.fill(2)
+	relay := &outbox.Relay{Queue: s, Publisher: s, Wake: make(chan struct{}), Poll: time.Hour, Healthy: func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}, Log: slog.New(slog.DiscardHandler)}
+	if err := relay.Run(ctx); err != nil || len(s.queue) != 0 || relay.Published() != 2 || relay.Lag() != 0 {
+		t.Errorf("%v, %d left, published %d, lag %d", err, len(s.queue), relay.Published(), relay.Lag())
+	}
+}
+
+// A failure to prune is a warning and keeps nothing from being relayed.
+func TestPruningMayFail(t *testing.T) {
+	var lines lockedBuffer
+	s := &steady{accepts: func(n int) (int, error) { return n, nil }, pruneErr: errAway}
+	_, wake, stop := relaying(t, s, slog.New(slog.NewTextHandler(&lines, nil)))
+	defer stop()
+	for range 3 {
+		wake <- struct{}{}
+	}
+	if text := lines.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "pruning the outbox failed") {
+		t.Errorf("lines:\n%s", text)
+	}
+}
+
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -17,13 +17,13 @@ import (
 	"hybrid/control-plane/internal/outbox"
 )
 
-// ChangedChannel is what a committed catalog write notifies.
+// ChangedChannel is the channel that is notified of every committed catalog write.
 const ChangedChannel = "catalog_changed"
 
-// Announcer makes the record that tells the world of a write. The resource is nil when key was deleted.
+// Announcer returns the message that announces a write. The resource is nil if key was deleted.
 type Announcer func(ctx context.Context, key catalog.Key, resource catalog.AnyResource, version int64, at time.Time) (outbox.Message, error)
 
-// resource is what a table needs of its kind: stamped gives it a version, Replacing merges it over the current one.
+// resource is the constraint of a table.
 type resource[R any] interface {
 	catalog.Resource
 	Replacing(current R) (R, error)
@@ -180,7 +180,7 @@ func (t *table[R]) updateSQL() string {
 	return fmt.Sprintf(`UPDATE %s SET %s WHERE %s = $%d`, t.name, strings.Join(sets, `, `), t.key, len(t.columns)+1)
 }
 
-// firstResult finds what an earlier create with this request id answered.
+// firstResult returns the result of an earlier create with the same request id.
 func (t *table[R]) firstResult(ctx context.Context, tx pgx.Tx, requestID string, hash []byte, key catalog.Key) (first R, found bool, err error) {
 	var seen, result []byte
 	err = tx.QueryRow(ctx, `SELECT content_hash, result FROM idempotency_key
@@ -207,7 +207,7 @@ func remember(ctx context.Context, tx pgx.Tx, requestID string, hash []byte, res
 	return err
 }
 
-// contentHash is over the kind and the content of r as the caller gave it.
+// contentHash returns a hash of the kind and the content of r.
 func contentHash(r catalog.AnyResource) ([]byte, error) {
 	content, err := json.Marshal(r)
 	if err != nil {
@@ -217,15 +217,15 @@ func contentHash(r catalog.AnyResource) ([]byte, error) {
 	return sum[:], nil
 }
 
-// nextVersion takes the next catalog version. The row stays locked until the transaction ends, so that no other write can
-// commit a later version before this one.
+// nextVersion takes the next catalog version. The row stays locked until the end of the transaction, so that versions are
+// committed in order.
 func nextVersion(ctx context.Context, tx pgx.Tx) (version int64, at time.Time, err error) {
 	err = tx.QueryRow(ctx, `UPDATE catalog_version SET version = version + 1, changed_at = clock_timestamp()
 		RETURNING version, changed_at`).Scan(&version, &at)
 	return version, at.UTC(), err
 }
 
-// write is what a transaction did to one resource, which is nil when it was deleted. Previous is 0 when there was none.
+// write is a change of one resource, which is nil if it was deleted. Previous is 0 if it did not exist.
 type write struct {
 	key      catalog.Key
 	resource catalog.AnyResource
@@ -234,7 +234,7 @@ type write struct {
 	at       time.Time
 }
 
-// record leaves a write in the change log and in the outbox, and wakes who waits for it once it is committed.
+// record adds a write to the change log and the outbox, and sends a notification that is delivered on commit.
 func record(ctx context.Context, tx pgx.Tx, announce Announcer, w write) error {
 	message, err := announce(ctx, w.key, w.resource, w.version, w.at)
 	if err != nil {

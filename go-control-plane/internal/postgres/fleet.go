@@ -10,12 +10,12 @@ import (
 	"hybrid/control-plane/internal/fleet"
 )
 
-// FleetStore keeps the state of the fleet.
+// FleetStore stores the state of the fleet.
 type FleetStore struct {
 	pool *pgxpool.Pool
 }
 
-// NewFleetStore keeps it through pool.
+// NewFleetStore returns a store that uses pool.
 func NewFleetStore(pool *pgxpool.Pool) *FleetStore { return &FleetStore{pool} }
 
 var _ fleet.Store = (*FleetStore)(nil)
@@ -57,7 +57,7 @@ func (s *FleetStore) LoadNodes(ctx context.Context) (nodes []fleet.Node, err err
 	return nodes, err
 }
 
-// SaveNodes writes these nodes over what is known of them.
+// SaveNodes inserts or replaces these nodes.
 func (s *FleetStore) SaveNodes(ctx context.Context, nodes []fleet.Node) error {
 	return inTx(ctx, s.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		var batch pgx.Batch

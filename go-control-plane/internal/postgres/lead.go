@@ -12,7 +12,7 @@ import (
 	"hybrid/control-plane/internal/backoff"
 )
 
-// Duty is work that one process does at a time.
+// Duty is work that at most one process does at a time.
 type Duty struct {
 	name string
 	lock int64
@@ -24,29 +24,17 @@ var (
 	LedgerDuty = Duty{"usage ledger", ledgerLock}
 )
 
-// Lead does the duty whenever this process is the one to do it, until ctx is done. Others wait in the server's queue for the
-// lock, which costs nothing. When the connection that holds it is lost, work's context ends before the duty is sought anew.
+// Lead runs work while this process holds the duty's advisory lock, until ctx is done. Other processes wait for the lock in
+// the server's queue, without polling. When the connection that holds the lock is lost, the context of work ends before the
+// lock is requested again.
 func Lead(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, work func(context.Context) error) error {
-	var pace backoff.Backoff
-	seeking := false
+	retry := backoff.Retry{Work: "leadership of the " + duty.name, Log: log}
 	for {
-		began := time.Now()
 		err := leadOnce(ctx, pool, duty, work, func() {
-			log.InfoContext(ctx, "duty taken", "duty", duty.name)
-			seeking = false
+			retry.Succeeded(ctx)
+			log.InfoContext(ctx, "leadership acquired", "duty", duty.name)
 		})
-		if ctx.Err() != nil {
-			return nil
-		}
-		// An outage is told once, however many tries it lasts.
-		if !seeking {
-			log.WarnContext(ctx, "duty interrupted; seeking it anew", "duty", duty.name, "error", err)
-			seeking = true
-		}
-		if time.Since(began) > 10*time.Second {
-			pace.Reset()
-		}
-		if pace.Wait(ctx) != nil {
+		if retry.Failed(ctx, err) != nil {
 			return nil
 		}
 	}
@@ -70,7 +58,7 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 		stop(errWorkEnded)
 		done <- err
 	}()
-	// Nothing is listened to on this connection: the wait ends when the connection does, or the work.
+	// The connection listens to no channel, so the wait ends only when the connection is lost or the work has ended.
 	_, lost := conn.WaitForNotification(working)
 	stop(lost)
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
@@ -81,7 +69,7 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 
 var errWorkEnded = errors.New("the work ended")
 
-// connect opens a connection outside the pool, for a purpose that keeps it.
+// connect opens a connection outside the pool, for a long-lived purpose.
 func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	config := pool.Config().ConnConfig.Copy()
 	config.Tracer = nil

@@ -15,13 +15,13 @@ import (
 	"hybrid/control-plane/internal/money"
 )
 
-// Ledger keeps the ledger, the offsets of its consumption, and what promotions have spent.
+// Ledger stores the ledger, the offsets of its consumption, and the spent amounts of promotions.
 type Ledger struct {
 	pool     *pgxpool.Pool
 	announce Announcer
 }
 
-// NewLedger keeps it through pool. Promotions that it finds exhausted are announced as catalog writes.
+// NewLedger returns a ledger that uses pool. It announces promotions that become exhausted as catalog writes.
 func NewLedger(pool *pgxpool.Pool, announce Announcer) *Ledger { return &Ledger{pool, announce} }
 
 var (
@@ -29,7 +29,7 @@ var (
 	_ ledger.Reader = (*Ledger)(nil)
 )
 
-// NextOffsets reads where consumption goes on.
+// NextOffsets implements ledger.Book.
 func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
 	return offsets(ctx, l.pool, topic, "")
 }
@@ -56,7 +56,7 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 		booked = ledger.Booked{}
 		spent, touched := spending(b.Records)
 		if len(touched) > 0 {
-			// Catalog writes lock this row first as well; taking it before the promotions rules out a deadlock with them.
+			// Catalog writes lock this row first, too. Locking it before the promotions prevents a deadlock.
 			if _, err := tx.Exec(ctx, `SELECT version FROM catalog_version FOR UPDATE`); err != nil {
 				return err
 			}
@@ -116,12 +116,12 @@ func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries in
 	return int(n), err
 }
 
-// expense is what one promotion gave in one currency.
+// expense identifies the discounts of one promotion in one currency.
 type expense struct {
 	promotion, currency string
 }
 
-// spending sums up the discounts by promotion. Sums stop at the largest int64; a budget is exhausted long before.
+// spending returns the sums of discounts. A sum saturates at the largest int64, which is above every budget.
 func spending(records []ledger.Record) (map[expense]int64, []expense) {
 	spent := map[expense]int64{}
 	for _, r := range records {
@@ -147,9 +147,9 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 	return spent, touched
 }
 
-// spend books discount against budgets. A promotion that reaches its budget is a catalog write of its own kind: all of a
-// batch share one version. The caller holds the lock of catalog_version. A promotion that is gone, or that has its budget in
-// another currency, has nothing to spend from.
+// spend adds discounts to the spent amounts of promotions. Exhausting a promotion is a catalog write; all of a batch share one
+// version. The caller holds the lock of catalog_version. Promotions that no longer exist, or whose budget is in another
+// currency, are ignored.
 func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent map[expense]int64) (exhausted []string, err error) {
 	promotions := promotionTable(l.pool, l.announce)
 	var version int64
@@ -190,7 +190,7 @@ func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent 
 	return exhausted, nil
 }
 
-// Retire renames the topic of the records from an offset on, and moves the offset back to it.
+// Retire implements ledger.Book by renaming the topic of the records from an offset on.
 func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {
 	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
 	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
@@ -204,7 +204,7 @@ func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from
 	})
 }
 
-// Totals sums up the ledger.
+// Totals implements ledger.Reader.
 func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
 	rows, err := l.pool.Query(ctx, `
 		SELECT q.currency_code, q.jurisdiction, q.quotes::bigint, coalesce(e.discount, 0)::bigint, coalesce(e.net, 0)::bigint,
@@ -228,7 +228,7 @@ func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
 	return totals, translate(err)
 }
 
-// Entries reads a page of the ledger.
+// Entries implements ledger.Reader.
 func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
 	rows, err := l.pool.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
 		lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at

@@ -9,25 +9,14 @@ import (
 	"hybrid/control-plane/internal/backoff"
 )
 
-// Listen wakes each of these whenever a catalog write was committed, until ctx is done. A wake never blocks: one that is
-// already due stands for those that follow. After a lost connection it connects anew and wakes all, for something may have
-// been missed.
+// Listen sends to each of the wake channels after every committed catalog write, until ctx is done. A send never blocks: a
+// full channel already has a wake-up waiting. After a lost connection Listen reconnects and wakes all, because
+// notifications may have been missed.
 func Listen(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, wake ...chan<- struct{}) error {
-	var pace backoff.Backoff
-	interrupted := false
+	retry := backoff.Retry{Work: "catalog notifications", Log: log}
 	for {
-		err := listenOnce(ctx, pool, wake, func() {
-			pace.Reset()
-			interrupted = false
-		})
-		if ctx.Err() != nil {
-			return nil
-		}
-		if !interrupted {
-			log.WarnContext(ctx, "notifications interrupted; polling meanwhile", "error", err)
-			interrupted = true
-		}
-		if pace.Wait(ctx) != nil {
+		err := listenOnce(ctx, pool, wake, func() { retry.Succeeded(ctx) })
+		if retry.Failed(ctx, err) != nil {
 			return nil
 		}
 	}

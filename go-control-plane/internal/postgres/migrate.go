@@ -15,15 +15,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Keys of the advisory locks. One process at a time holds each; the server gives it up when its connection ends.
+// Keys of the advisory locks. One session at a time holds each; the server releases it when the connection ends.
 const (
 	migrationLock int64 = 0x68796272_0001
 	relayLock     int64 = 0x68796272_0002
 	ledgerLock    int64 = 0x68796272_0003
 )
 
-// Migrate brings the schema to its newest version. Of several processes that call it at once, one does the work and the
-// others wait for it.
+// Migrate applies the migrations that are missing. If several processes call it at the same time, one applies them and the
+// others wait.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return translate(pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		if _, err := c.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
@@ -44,7 +44,7 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	if err := c.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM schema_migration`).Scan(&done); err != nil {
 		return err
 	}
-	// Sorted by name, which begins with the number.
+	// Glob sorts by name, which begins with the number.
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err

@@ -15,12 +15,12 @@ type Outbox struct {
 	pool *pgxpool.Pool
 }
 
-// NewOutbox reads and marks through pool.
+// NewOutbox returns a queue that uses pool.
 func NewOutbox(pool *pgxpool.Pool) *Outbox { return &Outbox{pool} }
 
 var _ outbox.Queue = (*Outbox)(nil)
 
-// Pending gives the oldest messages that are not marked, in commit order.
+// Pending returns the oldest unpublished messages in commit order.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, error) {
 	rows, err := o.pool.Query(ctx, `SELECT outbox_id, topic, key, value, headers FROM outbox
 		WHERE published_at IS NULL ORDER BY outbox_id LIMIT $1`, limit)
@@ -37,20 +37,19 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, erro
 	return pending, translate(err)
 }
 
-// Count is how many messages are not marked.
+// Count returns the number of unpublished messages.
 func (o *Outbox) Count(ctx context.Context) (n int64, err error) {
 	err = o.pool.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE published_at IS NULL`).Scan(&n)
 	return n, translate(err)
 }
 
-// MarkPublished marks messages.
+// MarkPublished marks messages as published.
 func (o *Outbox) MarkPublished(ctx context.Context, ids []int64) error {
 	_, err := o.pool.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1)`, ids)
 	return translate(err)
 }
 
-// Prune deletes what is needed no more: published messages after an hour, request ids after a day, and changes so old that
-// no node gets a delta from them.
+// Prune deletes published messages after an hour, request ids after a day, and changes that are too old for a delta.
 func (o *Outbox) Prune(ctx context.Context) error {
 	for _, statement := range []string{
 		`DELETE FROM outbox WHERE published_at < now() - interval '1 hour'`,

@@ -16,12 +16,12 @@ type SnapshotSource struct {
 	pool *pgxpool.Pool
 }
 
-// NewSnapshotSource reads through pool.
+// NewSnapshotSource returns a source that uses pool.
 func NewSnapshotSource(pool *pgxpool.Pool) *SnapshotSource { return &SnapshotSource{pool} }
 
 var oneView = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// Whole reads all of the catalog in one view of the database.
+// Whole reads the whole catalog in one database snapshot.
 func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.Whole, err error) {
 	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
 		whole = snapshot.Whole{}
@@ -41,7 +41,7 @@ func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.
 		whole.Log, err = readLog(ctx, tx, `ORDER BY version DESC, kind DESC, name DESC LIMIT $1`, maxLog)
 		slices.Reverse(whole.Log)
 		if len(whole.Log) == maxLog {
-			// The limit may have cut the oldest version in two: only whole versions lead to known states.
+			// The limit may have cut off changes of the oldest version, so that version is dropped.
 			oldest := whole.Log[0].Version
 			whole.Log = slices.DeleteFunc(whole.Log, func(c snapshot.Change) bool { return c.Version == oldest })
 		}
@@ -50,9 +50,9 @@ func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.
 	return whole, err
 }
 
-// Since reads the changes after version, and what they lead to, in one view of the database.
+// Since reads the changes after version, and the current content of the changed resources, in one database snapshot.
 func (s *SnapshotSource) Since(ctx context.Context, version int64) (step snapshot.Step, err error) {
-	// Most calls find nothing, so that is asked for first, and cheaply.
+	// Most calls find no change, which one cheap query shows.
 	var current int64
 	if err := s.pool.QueryRow(ctx, `SELECT version FROM catalog_version`).Scan(&current); err != nil || current == version {
 		return step, translate(err)

@@ -9,17 +9,17 @@ import (
 	"hybrid/control-plane/internal/catalog"
 )
 
-// Items keeps the items.
+// Items returns the repository of items.
 func Items(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Item] {
 	return itemTable(pool, announce)
 }
 
-// TaxRules keeps the tax rules.
+// TaxRules returns the repository of tax rules.
 func TaxRules(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.TaxRule] {
 	return taxRuleTable(pool, announce)
 }
 
-// Promotions keeps the promotions.
+// Promotions returns the repository of promotions.
 func Promotions(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Promotion] {
 	return promotionTable(pool, announce)
 }

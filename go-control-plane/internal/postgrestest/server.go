@@ -1,4 +1,5 @@
-// Package postgrestest starts PostgreSQL servers for tests, from the binaries of the machine.
+//go:build unix
+
 package postgrestest
 
 import (
@@ -20,7 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is one PostgreSQL server with data of its own.
+// Server is a PostgreSQL server with its own data directory.
 type Server struct {
 	bin, dir string
 	port     int
@@ -35,7 +36,7 @@ var shared struct {
 	err    error
 }
 
-// Run runs the tests of a package, and ends the server that they share. It belongs into TestMain.
+// Run runs the tests of a package and stops the server that they share. It is to be called by TestMain.
 func Run(m *testing.M) int {
 	code := m.Run()
 	if shared.server != nil {
@@ -44,8 +45,8 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// Database makes an empty database on the server that the tests of a package share, and gives its URI. Without PostgreSQL on
-// the machine the test is skipped.
+// Database creates an empty database on the server that the tests of a package share, and returns its URI. It skips the test
+// if the machine has no PostgreSQL.
 func Database(t testing.TB) string {
 	t.Helper()
 	bin := binaries(t)
@@ -56,8 +57,8 @@ func Database(t testing.TB) string {
 	return shared.server.database(t)
 }
 
-// Start starts a server that the test may kill, and ends it with the test. Without PostgreSQL on the machine the test is
-// skipped.
+// Start starts a server that the test may kill, and stops it with the test. It skips the test if the machine has no
+// PostgreSQL.
 func Start(t testing.TB) (*Server, string) {
 	t.Helper()
 	server, err := start(binaries(t))
@@ -68,16 +69,16 @@ func Start(t testing.TB) (*Server, string) {
 	return server, server.database(t)
 }
 
-// Kill ends the server as kill -9 does. The processes of its connections end by themselves when they notice.
+// Kill ends the server with SIGKILL. The processes of its connections then end by themselves.
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	s.kill()
 }
 
-// Restart starts the server again, on the same port and data.
+// Restart starts the server again on the same port and data.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	// What is left of the killed server may still hold its memory for a moment, and the new one then refuses to start.
+	// The server refuses to start while remaining processes of the killed one hold its shared memory.
 	var err error
 	for range 10 {
 		if err = s.run(); err == nil {
@@ -88,7 +89,7 @@ func (s *Server) Restart(t testing.TB) {
 	t.Fatal(err)
 }
 
-// binaries finds the folder with initdb and postgres.
+// binaries returns the folder of initdb and postgres.
 func binaries(t testing.TB) string {
 	t.Helper()
 	var folders []string
@@ -212,7 +213,7 @@ func (s *Server) run() error {
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(s.bin, name), args...)
 	c.Dir = s.dir
-	// A group of its own, so that all of it can be killed.
+	// Its own process group, so that all its processes can be killed.
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
 	return c
 }

@@ -1,4 +1,5 @@
-// Package pricing is the pricing rules, exact and without I/O: what a basket costs at an instant under one catalog.
+// Package pricing implements the pricing rules of the contract: the price of a basket at an instant under one catalog, exactly
+// and without I/O.
 package pricing
 
 import (
@@ -17,11 +18,11 @@ const (
 	MaxQuantity = 1_000_000
 )
 
-// Catalog is what quotes are priced by.
+// Catalog is the resources that quotes are priced by.
 type Catalog struct {
 	items    map[string]catalog.Item
 	taxRules map[string]catalog.TaxRule
-	// bySKU holds the promotions that name the sku, forAll those that name none.
+	// bySKU has the promotions by the skus that they name, forAll those that name none.
 	bySKU  map[string][]catalog.Promotion
 	forAll []catalog.Promotion
 }
@@ -56,31 +57,31 @@ type Request struct {
 	Coupons                []string
 }
 
-// Line is some pieces of one item.
+// Line is a quantity of one item.
 type Line struct {
 	SKU      string
 	Quantity int64
 }
 
-// Quote is what a basket costs, in minor units of its currency.
+// Quote is the price of a basket, in minor units of its currency.
 type Quote struct {
 	Lines                     []PricedLine
 	Discount, Net, Tax, Gross int64
 }
 
-// PricedLine is what one line costs.
+// PricedLine is the price of one line.
 type PricedLine struct {
 	SKU                                   string
 	Quantity, UnitPrice                   int64
 	Discount, Net, Tax, Gross, TaxRatePPM int64
-	// PromotionID is empty when no promotion applied.
+	// PromotionID is empty if no promotion applied.
 	PromotionID string
 }
 
-// Reason is why a basket has no price.
+// Reason is the machine-readable reason of an Error.
 type Reason string
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order of the checks.
 const (
 	CurrencyInvalid     Reason = "CURRENCY_INVALID"
 	JurisdictionInvalid Reason = "JURISDICTION_INVALID"
@@ -94,7 +95,7 @@ const (
 	AmountOverflow      Reason = "AMOUNT_OVERFLOW"
 )
 
-// Error says why a basket has no price, and which field is at fault.
+// Error is a basket that cannot be priced, with the invalid field.
 type Error struct {
 	Reason Reason
 	Field  string
@@ -102,7 +103,7 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Field, e.Reason) }
 
-// Price prices the basket at an instant. Its error is always an *Error, the first that is found.
+// Price returns the price of the basket at an instant. Every error is an *Error, for the first check that fails.
 func (c *Catalog) Price(r Request, now time.Time) (Quote, error) {
 	if err := r.validate(); err != nil {
 		return Quote{}, err
@@ -184,7 +185,7 @@ func (c *Catalog) priceLine(r Request, line Line, n int, now time.Time) (PricedL
 	return p, nil
 }
 
-// best is the promotion with the largest discount on a line; of equal ones that with the smallest id.
+// best returns the promotion with the largest discount on a line, and of equal ones that with the smallest id.
 func (c *Catalog) best(r Request, line Line, list int64, now time.Time) (id string, discount int64) {
 	for _, candidates := range [][]catalog.Promotion{c.bySKU[line.SKU], c.forAll} {
 		for _, p := range candidates {
@@ -209,7 +210,7 @@ func applies(p catalog.Promotion, r Request, line Line, now time.Time) bool {
 		(p.Coupon == "" || slices.Contains(r.Coupons, p.Coupon))
 }
 
-// discountOf is never more than list, so it cannot overflow: an amount off that does is more than any list.
+// discountOf returns the discount, which is at most list. An amount off that overflows is more than any list.
 func discountOf(p catalog.Promotion, list, quantity int64) int64 {
 	if p.AmountOffMinor != 0 {
 		off, err := money.Mul(p.AmountOffMinor, quantity)

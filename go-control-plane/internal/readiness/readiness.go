@@ -1,4 +1,4 @@
-// Package readiness knows what a process still waits for before it is ready, by name.
+// Package readiness tracks the named tasks that a process must complete before it is ready.
 package readiness
 
 import (
@@ -14,7 +14,7 @@ const (
 	Done     = "done"
 )
 
-// Task is one named thing that readiness waits for.
+// Task is one condition of readiness.
 type Task struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
@@ -35,7 +35,7 @@ type Readiness struct {
 	changed  []func(ready bool)
 }
 
-// New makes the tasks, all pending.
+// New returns the tasks, all pending.
 func New(names ...string) *Readiness {
 	r := &Readiness{}
 	for _, name := range names {
@@ -44,7 +44,7 @@ func New(names ...string) *Readiness {
 	return r
 }
 
-// OnChange calls notify now, and whenever the process becomes ready or stops to be.
+// OnChange calls notify now, and whenever the status of the process changes.
 func (r *Readiness) OnChange(notify func(ready bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,17 +58,17 @@ func (r *Readiness) Complete(name, detail string) { r.set(name, Done, detail) }
 // Reopen marks a task as pending, again or still.
 func (r *Readiness) Reopen(name, detail string) { r.set(name, Pending, detail) }
 
-// Drain says that the process will end. It is never ready again.
+// Drain makes the status Draining for the rest of the process's life.
 func (r *Readiness) Drain() { r.change(func() { r.draining = true }) }
 
-// Draining says whether Drain was called.
+// Draining reports whether Drain was called.
 func (r *Readiness) Draining() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.draining
 }
 
-// Report tells where every task stands.
+// Report returns the state of all tasks.
 func (r *Readiness) Report() Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()

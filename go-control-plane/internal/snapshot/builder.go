@@ -11,9 +11,9 @@ import (
 
 // Source reads the catalog.
 type Source interface {
-	// Whole reads all of it, and at most maxLog changes of the log.
+	// Whole reads the whole catalog and the newest changes of the log, at most maxLog of them.
 	Whole(ctx context.Context, maxLog int) (Whole, error)
-	// Since reads what happened after version; an empty step when nothing did.
+	// Since reads the changes after version. The step is empty when there are none.
 	Since(ctx context.Context, version int64) (Step, error)
 }
 
@@ -21,48 +21,33 @@ type Source interface {
 type Builder struct {
 	Source    Source
 	Publisher *Publisher
-	// Wake says that something was committed. Where it is lost, Poll finds it.
+	// Wake receives a value after a commit. Poll is how often the source is read without one, in case it was lost.
 	Wake <-chan struct{}
 	Poll time.Duration
-	// Healthy is told when reading begins to work, with nil, and when it stops to, with the reason.
+	// Healthy is called after each attempt to read: with nil when it succeeded, else with the reason.
 	Healthy func(error)
 	Log     *slog.Logger
 }
 
-// Run reads until ctx is done. Failures are logged when they begin and when they end, and retried with backoff; nodes keep
-// the state they have meanwhile.
+// Run reads until ctx is done. Failures are retried with backoff; nodes keep the state they have meanwhile.
 func (b *Builder) Run(ctx context.Context) error {
-	var pace backoff.Backoff
-	failing := false
+	retry := backoff.Retry{Work: "catalog read", Log: b.Log}
 	loaded := false
 	ticker := time.NewTicker(b.Poll)
 	defer ticker.Stop()
 	for {
-		err := b.refresh(ctx, loaded)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			if !failing {
-				b.Log.WarnContext(ctx, "cannot read the catalog; nodes keep what they have", "error", err)
+		if err := b.refresh(ctx, loaded); err != nil {
+			if ctx.Err() == nil {
 				b.Healthy(err)
-				failing = true
 			}
-			if pace.Wait(ctx) != nil {
+			if retry.Failed(ctx, err) != nil {
 				return nil
 			}
 			continue
 		}
-		if failing {
-			b.Log.InfoContext(ctx, "the catalog can be read again")
-			b.Healthy(nil)
-			failing = false
-			pace.Reset()
-		}
-		if !loaded {
-			loaded = true
-			b.Healthy(nil)
-		}
+		loaded = true
+		retry.Succeeded(ctx)
+		b.Healthy(nil)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -2,16 +2,17 @@ package snapshot
 
 import (
 	"sort"
+	"time"
 
 	"hybrid/control-plane/internal/catalog"
 )
 
-// maxHistory bounds how many changes back a node may be and still get a delta.
+// maxHistory is how many changes a node may be behind and still receive a delta.
 const maxHistory = 10_000
 
-// history knows the recent states by version and digest, and what changed after each.
+// history holds the recent states by version and digest, and the changes between them.
 type history struct {
-	// states in order of version; each holds the keys that led to it from the state before.
+	// states is in order of version. Each has the keys that changed since the state before it.
 	states []pastState
 	// changes counts the keys in states.
 	changes int
@@ -21,24 +22,26 @@ type pastState struct {
 	version int64
 	digest  uint64
 	keys    []catalog.Key
+	// committed is zero for the oldest state, of which it is not known.
+	committed time.Time
 }
 
-// rebuild goes back from the newest state through the log.
-func (h *history) rebuild(version int64, digest uint64, log []Change) {
+// rebuild derives the states from the newest one by going back through the log.
+func (h *history) rebuild(newest pastState, log []Change) {
 	var backwards []pastState
-	current := pastState{version: version, digest: digest}
+	current, digest := newest, newest.digest
 	for i := len(log) - 1; i >= 0; i-- {
 		c := log[i]
 		if c.Version < current.version {
 			backwards = append(backwards, current)
-			current = pastState{version: c.Version, digest: digest}
+			current = pastState{version: c.Version, digest: digest, committed: c.CommittedAt}
 		}
 		current.keys = append(current.keys, c.Key)
 		digest -= c.difference()
 	}
 	backwards = append(backwards, current)
 	if len(log) > 0 {
-		// The state before the oldest change is known as well; what led to it is not, and need not be.
+		// The state before the oldest change is known as well, but not the changes that led to it.
 		backwards = append(backwards, pastState{version: log[0].Version - 1, digest: digest})
 	}
 	h.states, h.changes = nil, 0
@@ -60,7 +63,7 @@ func (h *history) append(state pastState) {
 	}
 }
 
-// changedSince gives the keys that changed after the held state. It is false when that state is not a known one.
+// changedSince returns the keys that changed after the held state. It is false if that state is unknown.
 func (h *history) changedSince(held Held) (map[catalog.Key]struct{}, bool) {
 	i := sort.Search(len(h.states), func(i int) bool { return h.states[i].version >= held.Version })
 	if i == len(h.states) || h.states[i].version != held.Version || h.states[i].digest != held.Digest {
@@ -73,4 +76,15 @@ func (h *history) changedSince(held Held) (map[catalog.Key]struct{}, bool) {
 		}
 	}
 	return keys, true
+}
+
+// firstCommitAfter returns when the oldest known state after version was committed; zero if there is none.
+func (h *history) firstCommitAfter(version int64) time.Time {
+	i := sort.Search(len(h.states), func(i int) bool { return h.states[i].version > version })
+	for ; i < len(h.states); i++ {
+		if !h.states[i].committed.IsZero() {
+			return h.states[i].committed
+		}
+	}
+	return time.Time{}
 }

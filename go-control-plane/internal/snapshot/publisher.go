@@ -13,14 +13,14 @@ import (
 // queueLength is how many updates a stream may be behind before it is ended.
 const queueLength = 64
 
-// ErrNotReady says that the catalog was not read yet.
-var ErrNotReady = errors.New("the catalog was not read yet")
+// ErrNotReady means that the catalog has not been read yet.
+var ErrNotReady = errors.New("the catalog has not been read yet")
 
-// errGap says that a step does not follow on the state.
+// errGap means that a step does not start at the current state.
 var errGap = errors.New("the change log has a gap")
 
-// Publisher holds the newest state, and hands each step to every subscription. It never waits for one: who does not keep up
-// loses the subscription.
+// Publisher holds the newest state and sends each step to every subscription. It never waits for a subscriber: one that does
+// not keep up loses its subscription.
 type Publisher struct {
 	mu        sync.Mutex
 	ready     bool
@@ -29,45 +29,63 @@ type Publisher struct {
 	committed time.Time
 	resources map[catalog.Key]catalog.AnyResource
 	history   history
-	// whole is the authoritative update of this version, made when first asked for and shared.
+	// whole is the authoritative update to this version, made on first use and shared.
 	whole         *Update
 	subscriptions map[*Subscription]struct{}
 	overflows     int64
 }
 
-// NewPublisher makes a publisher without a state.
+// NewPublisher returns a publisher without a state.
 func NewPublisher() *Publisher {
 	return &Publisher{subscriptions: map[*Subscription]struct{}{}}
 }
 
-// Stats is a look at a publisher.
+// Stats describes a publisher at one moment.
 type Stats struct {
 	Version   int64
 	Digest    uint64
 	Resources int
 	Streams   int
-	// Overflows counts the subscriptions that were ended because they did not keep up.
+	// Queued is the number of updates in the longest queue of a subscription.
+	Queued int
+	// Overflows is the number of subscriptions that were ended because they did not keep up.
 	Overflows int64
 	Ready     bool
 }
 
-// Stats tells where the publisher stands.
+// Stats returns the current state in numbers.
 func (p *Publisher) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{p.version, p.digest, len(p.resources), len(p.subscriptions), p.overflows, p.ready}
+	queued := 0
+	for s := range p.subscriptions {
+		queued = max(queued, len(s.updates))
+	}
+	return Stats{p.version, p.digest, len(p.resources), len(p.subscriptions), queued, p.overflows, p.ready}
+}
+
+// Age returns for how long a node that holds version has been out of date: the time since the commit of the first version
+// after it, as far back as the history goes; 0 if version is the newest.
+func (p *Publisher) Age(version int64, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	committed := p.history.firstCommitAfter(version)
+	if committed.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(committed))
 }
 
 // Subscription is the updates of one stream.
 type Subscription struct {
-	// First is the update to begin with.
+	// First is the update to start with.
 	First *Update
-	// updates is closed when the subscription overflowed.
+	// updates is closed when the queue overflows.
 	updates   chan *Update
 	publisher *Publisher
 }
 
-// Updates gives the steps after First. It is closed when the subscriber did not keep up.
+// Updates receives the steps after First. It is closed when the subscriber does not keep up.
 func (s *Subscription) Updates() <-chan *Update { return s.updates }
 
 // Close ends the subscription. It may be called more than once.
@@ -77,7 +95,7 @@ func (s *Subscription) Close() {
 	delete(s.publisher.subscriptions, s)
 }
 
-// Subscribe begins a subscription for a node that holds `held`: with what differs, when that state is known, or else with
+// Subscribe starts a subscription for a node that has the held state: with the difference if that state is known, else with
 // the whole state.
 func (p *Publisher) Subscribe(held Held) (*Subscription, error) {
 	p.mu.Lock()
@@ -122,7 +140,7 @@ func (p *Publisher) update(keys map[catalog.Key]struct{}) *Update {
 	return u
 }
 
-// Replace makes whole the state. Streams get what differs from the state before.
+// Replace sets the state. Subscriptions receive the difference to the state before.
 func (p *Publisher) Replace(whole Whole) {
 	resources := make(map[catalog.Key]catalog.AnyResource, len(whole.Resources))
 	for _, r := range whole.Resources {
@@ -143,7 +161,7 @@ func (p *Publisher) Replace(whole Whole) {
 	}
 	moved := p.version != whole.Version
 	p.resources, p.version, p.digest, p.committed = resources, whole.Version, Digest(whole.Resources), whole.CommittedAt
-	p.history.rebuild(p.version, p.digest, whole.Log)
+	p.history.rebuild(pastState{version: p.version, digest: p.digest, committed: p.committed}, whole.Log)
 	p.whole = nil
 	p.ready = true
 	if moved || len(changed) > 0 {
@@ -151,7 +169,7 @@ func (p *Publisher) Replace(whole Whole) {
 	}
 }
 
-// Advance applies a step. It fails, and changes nothing, when the step does not follow on the state.
+// Advance applies a step. It fails, without a change, if the step does not start at the current state.
 func (p *Publisher) Advance(step Step) error {
 	if len(step.Log) == 0 {
 		return nil
@@ -171,7 +189,7 @@ func (p *Publisher) Advance(step Step) error {
 		p.digest += c.difference()
 		if c.Version != p.version {
 			p.version, p.committed = c.Version, c.CommittedAt
-			p.history.append(pastState{version: c.Version})
+			p.history.append(pastState{version: c.Version, committed: c.CommittedAt})
 		}
 		newest := &p.history.states[len(p.history.states)-1]
 		newest.digest = p.digest

@@ -1,5 +1,5 @@
-// Package snapshot is how the catalog reaches the data planes: one state, the steps between its versions, and a publisher
-// that hands every step to every stream without waiting for any of them.
+// Package snapshot distributes the catalog to the data planes: it holds the newest state and the steps between recent
+// versions, and a publisher sends every step to every stream without waiting for any of them.
 package snapshot
 
 import (
@@ -10,9 +10,9 @@ import (
 	"hybrid/control-plane/internal/catalog"
 )
 
-// Held is the state that a node says it has.
+// Held is the state that a node reports to have.
 type Held struct {
-	// Version of the catalog; 0 when the node holds none.
+	// Version of the catalog; 0 if the node has none.
 	Version int64
 	Digest  uint64
 }
@@ -21,14 +21,14 @@ type Held struct {
 type Change struct {
 	Version int64
 	Key     catalog.Key
-	// Previous is the resource's version before; 0 when there was no such resource.
+	// Previous is the version of the resource before the change; 0 if it did not exist.
 	Previous int64
-	// Deleted is true when the change removed the resource.
+	// Deleted is true if the change removed the resource.
 	Deleted     bool
 	CommittedAt time.Time
 }
 
-// Whole is all of the catalog, as one transaction sees it.
+// Whole is the whole catalog as one transaction sees it.
 type Whole struct {
 	Version     int64
 	CommittedAt time.Time
@@ -37,28 +37,28 @@ type Whole struct {
 	Log []Change
 }
 
-// Step is what happened after some version, as one transaction sees it.
+// Step is the changes after a version as one transaction sees them.
 type Step struct {
-	// Log is every change since, oldest first.
+	// Log has every change, oldest first.
 	Log []Change
-	// Resources has those of the changed ones that still exist, as they are now.
+	// Resources has the current content of the changed resources that still exist.
 	Resources map[catalog.Key]catalog.AnyResource
 }
 
-// Update is one step of the catalog as it goes to nodes. It is shared between streams and never changed.
+// Update is one step of the catalog as it is sent to nodes. It is shared between streams and must not be modified.
 type Update struct {
 	// Version and Digest of the state after the update.
 	Version int64
 	Digest  uint64
 	// CommittedAt is when Version was committed.
 	CommittedAt time.Time
-	// Authoritative is true when the update names the whole state.
+	// Authoritative is true if the update is the whole state: resources that it does not contain no longer exist.
 	Authoritative bool
 	Upserts       []catalog.AnyResource
 	Removals      []catalog.Key
 }
 
-// Digest is the wrapping sum of the hashes of resources.
+// Digest returns the wrapping sum of the hashes of resources.
 func Digest(resources []catalog.AnyResource) uint64 {
 	var sum uint64
 	for _, r := range resources {
@@ -67,7 +67,7 @@ func Digest(resources []catalog.AnyResource) uint64 {
 	return sum
 }
 
-// hash is FNV-1a-64 of "<kind>/<name>@<version>".
+// hash returns FNV-1a-64 of "<kind>/<name>@<version>".
 func hash(key catalog.Key, version int64) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(key.String()))
@@ -76,7 +76,7 @@ func hash(key catalog.Key, version int64) uint64 {
 	return h.Sum64()
 }
 
-// difference is what a change adds to the digest; taken away again it leads back.
+// difference returns what a change adds to the digest. Subtracting it undoes the change.
 func (c Change) difference() uint64 {
 	var d uint64
 	if !c.Deleted {

@@ -1,5 +1,6 @@
-// Package telemetry sets up traces, metrics and logs: OpenTelemetry over OTLP where an endpoint is set, and lines for people
-// on standard error.
+// Package telemetry sets up traces, metrics and logs: OTLP over gRPC where an endpoint is set, and lines for people on
+// standard error. The variables are those of the OpenTelemetry specification. Nothing in this package fails: telemetry that
+// cannot be set up or sent is a warning among the lines.
 package telemetry
 
 import (
@@ -8,72 +9,89 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
 	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/contrib/instrumentation/runtime"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/propagation"
 	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/sync/errgroup"
 )
 
-// ServiceName is the name of this service where OTEL_SERVICE_NAME sets no other.
+// ServiceName is the name of this service unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES set another.
 const ServiceName = "control-plane"
 
-// Start sets the global providers and gives the log, and what flushes and ends all of it. Without an endpoint nothing is
-// exported, but contexts of traces are passed on all the same.
-func Start(ctx context.Context, version string, level slog.Level) (*slog.Logger, func(context.Context) error, error) {
+// Start sets the global providers and returns the log, and a function that flushes and ends all of it. Trace context is
+// propagated even if nothing is exported.
+func Start(ctx context.Context, version string, level slog.Level) (*slog.Logger, func(context.Context) error) {
 	return start(ctx, version, level, os.Stderr)
 }
 
-func start(ctx context.Context, version string, level slog.Level, lines io.Writer) (*slog.Logger, func(context.Context) error, error) {
+func start(ctx context.Context, version string, level slog.Level, w io.Writer) (*slog.Logger, func(context.Context) error) {
 	otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
-	forPeople := newLines(lines, level)
-	log := slog.New(forPeople)
-	// Failures of the exporters must not flood the log.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Debug("telemetry", "error", err) }))
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
-		return log, func(context.Context) error { return nil }, nil
+	lines := newLines(w, level)
+	// What the SDK reports about itself is never exported: a failed export would cause the next one.
+	sdk := &notices{log: slog.New(lines)}
+	otel.SetErrorHandler(sdk)
+	otel.SetLogger(logr.FromSlogHandler(sdkLog{sdk}))
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return slog.New(lines), func(context.Context) error { return nil }
 	}
+
+	of := describe(ctx, version)
+	exports := &exports{log: slog.New(lines)}
+	log := slog.New(lines)
+	var stops []func(context.Context) error
+	if exporter := exports.spans(ctx); exporter != nil {
+		provider := sdktrace.NewTracerProvider(sdktrace.WithResource(of), sdktrace.WithBatcher(exporter))
+		otel.SetTracerProvider(provider)
+		stops = append(stops, provider.Shutdown)
+	}
+	if exporter := exports.metrics(ctx); exporter != nil {
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithResource(of),
+			sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)), sdkmetric.WithView(exponential))
+		otel.SetMeterProvider(provider)
+		stops = append(stops, provider.Shutdown)
+		if err := runtime.Start(); err != nil {
+			otel.Handle(err)
+		}
+	}
+	if exporter := exports.logs(ctx); exporter != nil {
+		provider := sdklog.NewLoggerProvider(sdklog.WithResource(of), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
+		exported := leveled{otelslog.NewHandler(scope, otelslog.WithLoggerProvider(provider)), level}
+		log = slog.New(slog.NewMultiHandler(lines, exported))
+		stops = append(stops, provider.Shutdown)
+	}
+	return log, func(ctx context.Context) error {
+		var all errgroup.Group
+		for _, stop := range stops {
+			all.Go(func() error { return stop(ctx) })
+		}
+		return all.Wait()
+	}
+}
+
+// describe returns the resource that emits the telemetry. The instance id differs between processes, so that the metrics of
+// two of them never overwrite each other.
+func describe(ctx context.Context, version string) *resource.Resource {
 	of, err := resource.New(ctx,
-		resource.WithAttributes(attribute.String("service.name", ServiceName), attribute.String("service.version", version)),
+		resource.WithAttributes(
+			attribute.String("service.name", ServiceName),
+			attribute.String("service.version", version),
+			attribute.String("service.instance.id", uuid.NewString())),
 		resource.WithTelemetrySDK(), resource.WithProcessPID(), resource.WithHost(), resource.WithFromEnv())
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
-		return log, nil, err
+		// The providers report malformed variables themselves.
+		otel.Handle(err)
 	}
-	spans, err := otlptracegrpc.New(ctx)
-	if err != nil {
-		return log, nil, err
-	}
-	metrics, err := otlpmetricgrpc.New(ctx)
-	if err != nil {
-		return log, nil, err
-	}
-	logs, err := otlploggrpc.New(ctx)
-	if err != nil {
-		return log, nil, err
-	}
-	tracing := sdktrace.NewTracerProvider(sdktrace.WithResource(of), sdktrace.WithBatcher(spans))
-	metering := sdkmetric.NewMeterProvider(sdkmetric.WithResource(of), sdkmetric.WithReader(sdkmetric.NewPeriodicReader(metrics)),
-		sdkmetric.WithView(exponential))
-	logging := sdklog.NewLoggerProvider(sdklog.WithResource(of), sdklog.WithProcessor(sdklog.NewBatchProcessor(logs)))
-	otel.SetTracerProvider(tracing)
-	otel.SetMeterProvider(metering)
-	if err := runtime.Start(); err != nil {
-		return log, nil, err
-	}
-	exported := otelslog.NewHandler("hybrid/control-plane", otelslog.WithLoggerProvider(logging))
-	log = slog.New(slog.NewMultiHandler(forPeople, exported))
-	stop := func(ctx context.Context) error {
-		return errors.Join(tracing.Shutdown(ctx), metering.Shutdown(ctx), logging.Shutdown(ctx))
-	}
-	return log, stop, nil
+	return of
 }
 
 // exponential makes every histogram an exponential one.

@@ -14,6 +14,8 @@
 //  * A create takes a `request_id`. The same id with the same content within 24 hours answers with the first result
 //    and writes nothing; with other content it fails with ALREADY_EXISTS and reason REQUEST_ID_REUSED.
 //  * Bad input fails with INVALID_ARGUMENT and BadRequest field violations, all of them at once.
+//  * A message that cannot be decoded, or that is larger than the server accepts, never reaches the service: gRPC itself
+//    answers with INTERNAL or RESOURCE_EXHAUSTED, without details. This holds for every service of the system.
 
 package catalogv1
 

@@ -37,6 +37,7 @@
 //   AMOUNT_OVERFLOW     OUT_OF_RANGE       lines[i]            an amount of the line does not fit int64
 // and last:
 //   AMOUNT_OVERFLOW     OUT_OF_RANGE       lines               a total does not fit int64
+// A message that cannot be decoded never comes so far: gRPC's own answer to it is INTERNAL, without details.
 
 package pricingv1
 

@@ -21,6 +21,8 @@
 //  7. Both sides send `Heartbeat` every second. Three missed ones end the stream; the node reconnects with full-jitter
 //     backoff, and keeps its last good state meanwhile.
 //
+// A message that cannot be decoded ends the stream with INTERNAL, which is gRPC's own code for it.
+//
 // The digest of a state is the wrapping 64-bit sum, over all its resources, of FNV-1a-64 of the UTF-8 text
 // "<type>/<name>@<version>", with type one of item, tax_rule, promotion. It covers what was offered, rejected resources
 // included, so equal digests mean that both sides have seen the same state.

@@ -7,7 +7,7 @@
 // What goes through Kafka, and the ledger at its end.
 //
 // Every record is a CloudEvent 1.0 in binary mode: headers ce_specversion, ce_id, ce_source, ce_type, ce_time, content-type
-// (application/protobuf), and W3C traceparent (and tracestate) of the operation that caused it.
+// (application/protobuf), and W3C traceparent and, if the caller sent one, tracestate of the operation that caused it.
 //
 //   topic              key                            ce_type                          value
 //   hybrid.quotes.v1   quote id                       hybrid.pricing.quote.priced.v1   QuotePriced

@@ -1,0 +1,161 @@
+//go:build unix
+
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hybrid/control-plane/internal/kafkatest"
+	"hybrid/control-plane/internal/ledger"
+	"hybrid/control-plane/internal/outbox"
+)
+
+// faulty is a ledger that fails as long as it has failures.
+type faulty struct {
+	mu       sync.Mutex
+	failures int
+	attempts int
+	next     map[int32]int64
+	retired  []string
+	lines    bytes.Buffer
+	healthy  []error
+}
+
+func (f *faulty) NextOffsets(context.Context, string) (map[int32]int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := map[int32]int64{}
+	for partition, offset := range f.next {
+		next[partition] = offset
+	}
+	return next, nil
+}
+
+func (f *faulty) Apply(_ context.Context, b ledger.Batch) (ledger.Booked, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.attempts++
+	if f.failures > 0 {
+		f.failures--
+		return ledger.Booked{}, errors.New("disk full")
+	}
+	for partition, offset := range b.Next {
+		f.next[partition] = offset
+	}
+	return ledger.Booked{Records: len(b.Records)}, nil
+}
+
+func (f *faulty) Retire(_ context.Context, _ string, partition int32, from int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.retired = append(f.retired, fmt.Sprintf("%d from %d", partition, from))
+	f.next[partition] = from
+	return nil
+}
+
+func (f *faulty) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lines.Write(p)
+}
+
+func (f *faulty) wait(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		f.mu.Lock()
+		ok := condition()
+		text := f.lines.String()
+		f.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s: %s\n%s", what, text)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// A ledger that fails while the broker works is one warning, however often consumption starts anew; it recovered when
+// something was booked, not when reading begins. Records that the log has lost are set aside once patience has ended.
+func TestConsumptionReportsAnOutageOnce(t *testing.T) {
+	server := kafkatest.Start(t)
+	broker := Broker{Addresses: []string{server.Address}}
+	discard := slog.New(slog.DiscardHandler)
+	topics := []Topic{{Name: "usage", Partitions: 2}}
+	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Log(reason) }); err != nil {
+		t.Fatal(err)
+	}
+	// Once more: they exist.
+	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Error(reason) }); err != nil {
+		t.Fatal(err)
+	}
+	producer := NewProducer(broker)
+	defer producer.Close()
+	key := func(n int) []byte { return []byte{byte(n)} }
+	var messages []outbox.Message
+	for n := range 20 {
+		messages = append(messages, outbox.Message{Topic: "usage", Key: key(n), Value: []byte("EUR")})
+	}
+	if n, err := producer.Publish(t.Context(), messages); err != nil || n != len(messages) {
+		t.Fatalf("%d published, %v", n, err)
+	}
+
+	f := &faulty{failures: 6, next: map[int32]int64{}}
+	u := consumer(nil, nil)
+	u.Broker, u.Book, u.Log = broker, f, slog.New(slog.NewTextHandler(f, nil))
+	u.Patience = 500 * time.Millisecond
+	u.Healthy = func(err error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.healthy = append(f.healthy, err)
+	}
+	run := func() (stop func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- u.Run(ctx) }()
+		return func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stop := run()
+	f.wait(t, "all records are booked", func() bool { return f.next[0]+f.next[1] == 20 })
+	f.wait(t, "the recovery is reported", func() bool { return strings.Contains(f.lines.String(), "recovered") })
+	stop()
+	f.mu.Lock()
+	text := f.lines.String()
+	if strings.Count(text, "\n") != 2 || strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "disk full") || !strings.Contains(text, "failures=6") {
+		t.Errorf("lines:\n%s", text)
+	}
+	for i, err := range f.healthy {
+		if (i < 6) != (err != nil) {
+			t.Errorf("health after attempt %d: %v", i, err)
+		}
+	}
+	if u.Stats().Records != 20 {
+		t.Errorf("stats %+v", u.Stats())
+	}
+	booked := f.next[0]
+	f.next[0] += 5
+	f.mu.Unlock()
+
+	stop = run()
+	f.wait(t, "lost records are set aside", func() bool { return len(f.retired) > 0 })
+	f.wait(t, "consumption goes on", func() bool { return f.healthy[len(f.healthy)-1] == nil })
+	stop()
+	if want := fmt.Sprintf("[0 from %d]", booked); fmt.Sprint(f.retired) != want {
+		t.Errorf("retired %v, want %s", f.retired, want)
+	}
+}
