@@ -24,6 +24,9 @@ internal sealed class RestartOnCrash(
     IHostApplicationLifetime lifetime,
     ILoggerFactory logs) : IDistributedApplicationEventingSubscriber
 {
+    /// <summary>How the state of a crashed program begins, until it runs again.</summary>
+    public const string CrashedState = "Crashed";
+
     private static readonly TimeSpan ShortestPause = TimeSpan.FromSeconds(0.25);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
 
@@ -73,7 +76,7 @@ internal sealed class RestartOnCrash(
         var log = resourceLogs.GetLogger(resource);
         try
         {
-            if (lifetime.ApplicationStopping.IsCancellationRequested || stopped.Snapshot.ExitCode is 0 or Terminated)
+            if (lifetime.ApplicationStopping.IsCancellationRequested || stopping.GetValueOrDefault(resource.Name) || stopped.Snapshot.ExitCode is 0 or Terminated)
                 return;
             var exitCode = stopped.Snapshot.ExitCode;
             if (exitCode is not null && exitCode == annotation.RefusalExitCode)
@@ -87,9 +90,13 @@ internal sealed class RestartOnCrash(
             if (!crashes.TryBegin(stopped.Snapshot.StartTimeStamp, out var attempt))
                 return;
             var pause = attempt == 1 ? ShortestPause : TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, ShortestPause.Ticks << Math.Min(attempt - 1, 16)));
+            await SetStateAsync(resource, new ResourceStateSnapshot($"{CrashedState}, restart {attempt}", KnownResourceStateStyles.Warn));
             await Task.Delay(pause, lifetime.ApplicationStopping);
             if (stopping.GetValueOrDefault(resource.Name))
+            {
+                await SetStateAsync(resource, stopped.Snapshot.State);
                 return;
+            }
             log.LogWarning("Crashed (exit code {ExitCode}); restart {Attempt}, after {Pause:0.0} s.", exitCode, attempt, pause.TotalSeconds);
             terminal.LogWarning("{Resource} crashed (exit code {ExitCode}); restart {Attempt}, after {Pause:0.0} s.", resource.Name, exitCode, attempt, pause.TotalSeconds);
             var started = await commands.ExecuteCommandAsync(resource, KnownResourceCommands.StartCommand, lifetime.ApplicationStopping);
@@ -100,6 +107,9 @@ internal sealed class RestartOnCrash(
         {
         }
     }
+
+    private Task SetStateAsync(IResource resource, ResourceStateSnapshot? state) =>
+        notifications.PublishUpdateAsync(resource, snapshot => snapshot with { State = state });
 
     private async Task<string> LastLineAsync(IResource resource)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Hybrid.AppHost.Running;
 
 namespace Hybrid.Tests.Harness;
 
@@ -64,7 +65,7 @@ public sealed class RunningTopology : RunningSystem
             await foreach (var change in App.ResourceNotifications.WatchAsync(watching.Token))
             {
                 var state = change.Snapshot.State?.Text;
-                if (state?.StartsWith("Crashed", StringComparison.Ordinal) == true && last.GetValueOrDefault(change.Resource.Name) != state)
+                if (state?.StartsWith(RestartOnCrash.CrashedState, StringComparison.Ordinal) == true && last.GetValueOrDefault(change.Resource.Name) != state)
                     crashes.AddOrUpdate(change.Resource.Name, 1, (_, n) => n + 1);
                 last[change.Resource.Name] = state;
             }

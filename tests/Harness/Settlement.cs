@@ -16,12 +16,15 @@ internal static class Settlement
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     /// <summary>Returns when metering has committed every quote event that is in Kafka now, and the ledger has booked every usage record.</summary>
-    public static async Task WaitAsync(RunningSystem system)
+    public static Task WaitAsync(RunningSystem system) => WaitAsync(system.KafkaBootstrap, system.Database);
+
+    /// <inheritdoc cref="WaitAsync(RunningSystem)"/>
+    public static async Task WaitAsync(string kafka, NpgsqlDataSource database)
     {
         await Eventually.HoldsAsync(
-            "metering to have committed every event", () => MeteringLagAsync(system.KafkaBootstrap), lag => lag == 0, retryOn: e => e is KafkaException);
+            "metering to have committed every event", () => MeteringLagAsync(kafka), lag => lag == 0, retryOn: e => e is KafkaException);
         await Eventually.HoldsAsync(
-            "the ledger to have booked every usage record", () => LedgerLagAsync(system), lag => lag == 0, retryOn: e => e is KafkaException or NpgsqlException);
+            "the ledger to have booked every usage record", () => LedgerLagAsync(kafka, database), lag => lag == 0, retryOn: e => e is KafkaException or NpgsqlException);
     }
 
     /// <summary>Events that are not yet committed. The producer of quotes uses no transactions, so every offset is a record.</summary>
@@ -36,11 +39,11 @@ internal static class Settlement
     }
 
     /// <summary>Usage records beyond the offsets that the ledger keeps. Markers of transactions have offsets too, but are no records.</summary>
-    private static async Task<int> LedgerLagAsync(RunningSystem system)
+    private static async Task<int> LedgerLagAsync(string kafka, NpgsqlDataSource database)
     {
-        var records = await Task.Run(() => EventReader.ReadAll(system.KafkaBootstrap, Usage));
+        var records = await Task.Run(() => EventReader.ReadAll(kafka, Usage));
         var next = new Dictionary<int, long>();
-        await using var query = system.Database.CreateCommand("SELECT kafka_partition, next_offset FROM consumer_offset WHERE topic = $1");
+        await using var query = database.CreateCommand("SELECT kafka_partition, next_offset FROM consumer_offset WHERE topic = $1");
         query.Parameters.AddWithValue(Usage);
         await using var reader = await query.ExecuteReaderAsync();
         while (await reader.ReadAsync())
