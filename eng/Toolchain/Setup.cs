@@ -43,17 +43,20 @@ public static class Setup
     private static SharedWork<T> Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure) => new(
         (progress, token) => GuardAsync(() => SetupLock.HoldAsync(() => ensure(progress, token), progress, token)), keep: true);
 
-    /// <summary>Turns failures of the file system into a message that names the place.</summary>
+    /// <summary>Turns failures of the file system, a child's too, into a message that names the place.</summary>
     internal static async Task<T> GuardAsync<T>(Func<Task<T>> action)
     {
         try
         {
             return await action();
         }
+        catch (SetupException e) when (e.InnerException is null && e.Message.Contains("No space left", StringComparison.Ordinal))
+        {
+            throw new SetupException($"The disk of {Workspace.PrivateFolder} is full.", e);
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SetupException(
-                $"The set-up cannot write what it needs: {e.Message.TrimEnd('.')}. It needs space in {Workspace.PrivateFolder} and the right to write there.", e);
+            throw new SetupException($"The set-up needs space in {Workspace.PrivateFolder}, and the right to write there: {e.Message}", e);
         }
     }
 }
