@@ -49,7 +49,7 @@ internal static class Doctor
     {
         try
         {
-            return await Setup.KnownKafkaAsync(cancellationToken) switch
+            return await KafkaSetup.KnownAsync(cancellationToken) switch
             {
                 { Distribution: { } kafka } => new("Kafka", true, false, $"{kafka.Libraries} ({kafka.Origin}), on {kafka.Java}"),
                 { WhyNot: var reason } => new("Kafka", false, false, $"the in-memory stand-in is used. {reason}"),

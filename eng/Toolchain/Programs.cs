@@ -3,7 +3,7 @@ namespace Hybrid.Toolchain;
 /// <summary>The programs of the two planes, built from this clone. Their paths are known before they are built.</summary>
 public static class Programs
 {
-    private static readonly SharedWork<bool> RustBuild = new(RunCargoAsync, keep: false);
+    private static readonly SharedWork<bool> RustBuild = new((progress, token) => Setup.GuardAsync(() => RunCargoAsync(progress, token)), keep: false);
 
     /// <summary>
     /// The cargo profile of starts and tests: optimised, but without the minutes of link-time optimisation. HYBRID_RUST_PROFILE

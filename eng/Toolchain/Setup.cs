@@ -12,8 +12,8 @@ public static class Setup
 {
     private static readonly SharedWork<GoTools> Go = Piece(GoSetup.EnsureAsync);
     private static readonly SharedWork<RustTools> Rust = Piece(RustSetup.EnsureAsync);
-    private static readonly SharedWork<PostgresBinaries?> Postgres = Piece(PostgresSetup.EnsureAsync);
-    private static readonly SharedWork<KafkaChoice> Kafka = Piece(KafkaSetup.EnsureAsync);
+    private static readonly SharedWork<PostgresBinaries?> Postgres = Piece<PostgresBinaries?>(PostgresSetup.EnsureAsync, _ => Task.FromResult(PostgresSetup.FindOnMachine()));
+    private static readonly SharedWork<KafkaChoice> Kafka = Piece(KafkaSetup.EnsureAsync, KafkaSetup.KnownAsync);
 
     /// <exception cref="SetupException">Go is missing and cannot be brought, or neither are its libraries.</exception>
     public static Task<GoTools> GoAsync(Progress progress, CancellationToken cancellationToken = default) => Go.GetAsync(progress, cancellationToken);
@@ -29,31 +29,32 @@ public static class Setup
     /// <exception cref="SetupException">HYBRID_KAFKA_HOME or KAFKA_HOME is set, but Kafka cannot run from there.</exception>
     public static Task<KafkaChoice> KafkaAsync(Progress progress, CancellationToken cancellationToken = default) => Kafka.GetAsync(progress, cancellationToken);
 
-    /// <summary>What <see cref="KafkaAsync"/> will answer, found without network and within milliseconds.</summary>
-    /// <returns>Null when only asking Maven's repository can tell.</returns>
-    /// <exception cref="SetupException">As for <see cref="KafkaAsync"/>.</exception>
-    public static Task<KafkaChoice?> KnownKafkaAsync(CancellationToken cancellationToken = default) => KafkaSetup.KnownAsync(cancellationToken);
-
     /// <summary>All pieces, one after the other.</summary>
     /// <exception cref="SetupException">Something is missing that cannot be brought.</exception>
     public static async Task<ToolSet> RunAsync(Progress progress, CancellationToken cancellationToken = default) => new(
         await GoAsync(progress, cancellationToken), await RustAsync(progress, cancellationToken),
         await PostgresAsync(progress, cancellationToken), await KafkaAsync(progress, cancellationToken));
 
-    private static SharedWork<T> Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure) => new(
-        (progress, token) => GuardAsync(() => SetupLock.HoldAsync(() => ensure(progress, token), progress, token)), keep: true);
+    /// <param name="known">Answers at once where nothing has to be brought, so that it need not wait for another piece's download.</param>
+    private static SharedWork<T> Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure, Func<CancellationToken, Task<T?>>? known = null) => new(
+        (progress, token) => GuardAsync(async () =>
+            known is not null && await known(token) is { } answer ? answer : await SetupLock.HoldAsync(() => ensure(progress, token), progress, token)),
+        keep: true);
 
-    /// <summary>Turns failures of the file system into a message that names the place.</summary>
+    /// <summary>Turns failures of the file system, a child's too, into a message that names the place.</summary>
     internal static async Task<T> GuardAsync<T>(Func<Task<T>> action)
     {
         try
         {
             return await action();
         }
+        catch (SetupException e) when (e.InnerException is null && e.Message.Contains("No space left", StringComparison.Ordinal))
+        {
+            throw new SetupException($"The disk of {Workspace.PrivateFolder} is full.", e);
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SetupException(
-                $"The set-up cannot write what it needs: {e.Message.TrimEnd('.')}. It needs space in {Workspace.PrivateFolder} and the right to write there.", e);
+            throw new SetupException($"The set-up needs space in {Workspace.PrivateFolder}, and the right to write there: {e.Message}", e);
         }
     }
 }

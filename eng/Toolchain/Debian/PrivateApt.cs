@@ -99,6 +99,7 @@ internal sealed partial class PrivateApt(string suite, string ownSuite, bool onl
             "APT::Sandbox::User=root",
             "Acquire::Retries=5",
             "Acquire::Languages=none",
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
         ];
         if (!ownSources)
             options.AddRange([$"Dir::Etc::sourcelist={Sources}", "Dir::Etc::sourceparts=/dev/null"]);
