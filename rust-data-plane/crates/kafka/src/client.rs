@@ -53,8 +53,16 @@ unsafe impl<C: ClientContext> Send for Client<C> {}
 // SAFETY: as above.
 unsafe impl<C: ClientContext> Sync for Client<C> {}
 
+/// librdkafka 2.2, as `rd_kafka_version` has it. The library that is found at run time may be another than that at build time.
+const NEEDED: c_int = 0x0202_0000;
+
 impl<C: ClientContext> Client<C> {
     pub(crate) fn new(kind: c_int, config: NativeConfig, context: C) -> KafkaResult<Self> {
+        // SAFETY: takes nothing and returns a number.
+        let version = unsafe { ffi::rd_kafka_version() };
+        if version < NEEDED {
+            return Err(KafkaError::LibraryTooOld(version));
+        }
         let context = Box::new(context);
         let mut reason = Reason::new();
         // SAFETY: the configuration is valid; the context's address is stable and outlives the handle.

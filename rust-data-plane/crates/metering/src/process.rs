@@ -39,6 +39,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         TcpListener::bind(config.http).await.map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
     let stop = Stop::default();
     let drain = Drain::new();
+    let signal = drain.on_signal()?;
     let readiness = readiness(&drain, &stop, config.stand_in);
     let worker = Worker::new(&config, telemetry.tracer(), &telemetry.meter(), stop.clone()).map_err(Failure::other)?;
     let (ended, end) = oneshot::channel();
@@ -46,7 +47,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         let result = worker.run();
         // Leaves the group before the process says that it is done.
         drop(worker);
-        // Nobody listens any more once the deadline has passed.
+        // The receiver is gone once the deadline has passed.
         let _ = ended.send(result);
     })?;
     tracing::info!(instance = config.instance, http = %config.http, "metering");
@@ -65,7 +66,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         tokio::pin!(end);
         tokio::select! {
             result = &mut end => return finished(result),
-            signal = drain.on_signal() => signal?,
+            () = signal => {}
         }
         stop.stop();
         match tokio::time::timeout(DRAIN_DEADLINE, &mut end).await {
@@ -83,7 +84,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         served = http.into_future() => served.map_err(Failure::from),
     };
     if thread.is_finished() {
-        // A panic has been told by its thread.
+        // A panic has been printed by its thread.
         let _ = thread.join();
     }
     result
