@@ -1,4 +1,4 @@
-//! What a quote costs, in counts that are the same on every machine. `benches/quote.rs` has the others.
+//! The cost of a quote in counts that do not depend on the machine. `benches/quote.rs` measures the others.
 
 use std::sync::Arc;
 use std::thread;

@@ -19,7 +19,7 @@ use crate::server::{DRAIN_DEADLINE, Worker, listeners};
 
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
-/// Telemetry's share of the end.
+/// How long telemetry may take to flush at the end.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running data plane.
@@ -32,7 +32,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs until a signal, and then to the end of the drain.
+    /// Runs until a signal, then drains.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
         let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: Some(&config.node_id) };
@@ -120,7 +120,7 @@ fn watch(events: &Arc<Events>) -> std::io::Result<(Arc<AtomicBool>, JoinHandle<(
     Ok((stop, thread))
 }
 
-/// The stream of snapshots has a thread of its own: making a large one delays no quote.
+/// The stream of snapshots has its own thread, so that preparing a large one delays no quote.
 pub(crate) fn follow(client: Client) -> std::io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

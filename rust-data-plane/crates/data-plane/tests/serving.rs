@@ -145,7 +145,7 @@ fn cluster() -> MockCluster {
     cluster
 }
 
-/// Nobody listens there.
+/// No server listens there.
 const NOWHERE: &str = "127.0.0.1:1";
 
 async fn catalog(control: &ControlPlane) -> Session {
@@ -255,7 +255,7 @@ async fn a_quote_waits_for_nobody_and_readiness_tells() {
     for _ in 0..100 {
         client.quote(basket("mug", 1)).await.unwrap();
     }
-    node.until("the outage of Kafka is told", || {
+    node.until("the outage of Kafka is reported", || {
         let kafka = node.ready().1["tasks"][1].clone();
         kafka["status"] == "pending" && kafka["detail"].as_str().unwrap().contains("100 events wait")
     });

@@ -7,10 +7,10 @@ use crate::config::{NativeConfig, Reason};
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
 
-/// What a client tells. Called from librdkafka's threads and from whoever polls.
+/// Callbacks of a client. They run on librdkafka's threads and on the thread that polls.
 pub trait ClientContext: Send + Sync + 'static {
-    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are told at level
-    /// debug, and `error` tells of the outage.
+    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are logged at level
+    /// debug, and `error` reports the outage.
     fn log(&self, level: i32, facility: &str, message: &str) {
         match level {
             _ if matches!(facility, "FAIL" | "ERROR") => {
@@ -53,7 +53,7 @@ unsafe impl<C: ClientContext> Send for Client<C> {}
 // SAFETY: as above.
 unsafe impl<C: ClientContext> Sync for Client<C> {}
 
-/// librdkafka 2.2, as `rd_kafka_version` has it. The library that is found at run time may be another than that at build time.
+/// librdkafka 2.2, as `rd_kafka_version` encodes it. The library that is loaded may be older than the one linked against.
 const NEEDED: c_int = 0x0202_0000;
 
 impl<C: ClientContext> Client<C> {

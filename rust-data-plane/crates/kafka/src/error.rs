@@ -168,7 +168,7 @@ impl RDKafkaError {
         self.code
     }
 
-    /// The client is of no more use.
+    /// The client cannot go on.
     pub fn is_fatal(&self) -> bool {
         self.fatal
     }

@@ -13,14 +13,14 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(1);
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A running instance.
+/// A running instance of metering.
 pub struct Process;
 
 impl Process {
-    /// Runs until a signal, or until only a new process can go on.
+    /// Runs until a signal, or until an error from which only a new process recovers.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
-        // The name of an instance is kept over restarts and may be that of several; each process is told from the others.
+        // Processes may share the name of their instance, one after the other, but each has an id of its own.
         let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: None };
         let telemetry = Telemetry::start(telemetry::Config::from_env(service));
         telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
@@ -45,7 +45,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let (ended, end) = oneshot::channel();
     let thread: JoinHandle<()> = std::thread::Builder::new().name("metering".into()).spawn(move || {
         let result = worker.run();
-        // Leaves the group before the process says that it is done.
+        // Leaves the consumer group before the end is reported.
         drop(worker);
         // The receiver is gone once the deadline has passed.
         let _ = ended.send(result);
