@@ -6,7 +6,7 @@ use std::time::Duration;
 use lifecycle::{Program, SettingError, Settings, Variable};
 use tonic::transport::Endpoint;
 
-/// What the binary is, and what it reads from the environment.
+/// The program, and the environment variables that it reads.
 pub const PROGRAM: Program = Program {
     name: "data-plane",
     version: env!("CARGO_PKG_VERSION"),
@@ -26,7 +26,7 @@ pub const PROGRAM: Program = Program {
     ],
 };
 
-/// How one data plane is set up.
+/// The configuration of a data plane.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the variables' help says it")]
 pub struct Config {

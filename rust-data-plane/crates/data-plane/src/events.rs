@@ -22,10 +22,10 @@ pub(crate) const TOPIC: &str = "hybrid.quotes.v1";
 const TYPE: &str = "hybrid.pricing.quote.priced.v1";
 /// Tag of `QuotePriced.quote`: field 2, length-delimited.
 const QUOTE_TAG: u8 = 2 << 3 | 2;
-/// How often loss is told at most.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// The shortest time between two log records about loss.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Reports priced quotes to Kafka, without ever waiting for it.
+/// Reports priced quotes to Kafka, and never waits for it.
 pub(crate) struct Events {
     producer: ArcSwap<ThreadedProducer<Deliveries>>,
     config: ClientConfig,
@@ -35,7 +35,7 @@ pub(crate) struct Events {
     source: Box<str>,
 }
 
-/// What became of the events so far.
+/// Counts of the events so far, by what became of them.
 #[derive(Default)]
 pub(crate) struct Counts {
     queued: AtomicU64,
@@ -51,7 +51,7 @@ impl Counts {
     }
 }
 
-/// Hears from librdkafka.
+/// Counts deliveries.
 pub(crate) struct Deliveries(Arc<Counts>);
 
 impl ClientContext for Deliveries {
@@ -93,15 +93,15 @@ impl Events {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "5")
-            // The broker's own kind; the library's default costs more.
+            // The partitioner of Kafka's own clients, which costs less than librdkafka's default.
             .set("partitioner", "murmur2_random")
-            // An event that was taken is tried until it is delivered.
+            // An accepted event is retried until it is delivered.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "262144")
             .set("reconnect.backoff.max.ms", "2000")
             .set("topic.metadata.refresh.interval.ms", "10000")
-            // A topic that is not there yet is waited for as well.
+            // A topic that does not exist yet is waited for too.
             .set("topic.metadata.propagation.max.ms", "3600000")
             .set("allow.auto.create.topics", "true");
         let counts = Arc::<Counts>::default();
@@ -156,7 +156,7 @@ impl Events {
         }
     }
 
-    /// Makes the counts known.
+    /// Registers the counts as metrics.
     pub(crate) fn register(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Counts) -> &AtomicU64;
         let counts: [(&str, &str, Read); 4] = [
@@ -191,38 +191,38 @@ impl Events {
         }
     }
 
-    /// Tells of loss, and replaces a producer that is of no more use; until `stop`.
+    /// Logs losses, and replaces a producer that has failed for good, until `stop`.
     pub(crate) fn watch(&self, stop: &AtomicBool) {
-        let mut told = (0, 0);
-        let mut tell_at = Instant::now();
+        let mut reported = (0, 0);
+        let mut report_at = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             std::thread::park_timeout(Duration::from_millis(200));
             let lost = (Counts::read(&self.counts.shed), Counts::read(&self.counts.failed));
-            if lost != told && Instant::now() >= tell_at {
-                tracing::error!(shed = lost.0 - told.0, failed = lost.1 - told.1, "events were lost");
-                told = lost;
-                tell_at = Instant::now() + TELL_EVERY;
+            if lost != reported && Instant::now() >= report_at {
+                tracing::error!(shed = lost.0 - reported.0, failed = lost.1 - reported.1, "events were lost");
+                reported = lost;
+                report_at = Instant::now() + REPORT_EVERY;
             }
             let fatal = self.producer.load().fatal_error();
             if let Some((code, reason)) = fatal {
-                tracing::error!(error = %code, reason, "the producer is of no more use; starting another");
+                tracing::error!(error = %code, reason, "the producer has failed for good; starting another");
                 match self.config.create_with_context(Deliveries(Arc::clone(&self.counts))) {
                     Ok(producer) => {
                         let old = self.producer.swap(Arc::new(producer));
-                        // What it still held is reported as failed.
+                        // Its queued events are reported as failed.
                         old.purge();
                         old.poll(Duration::from_millis(100));
                     }
-                    Err(error) => tracing::error!(%error, "no other producer"),
+                    Err(error) => tracing::error!(%error, "no other producer could be started"),
                 }
             }
         }
     }
 
-    /// Waits until all events are delivered, for at most `deadline`. Returns how many are not.
+    /// Waits until all events are delivered, for at most `deadline`. Returns the number of those that are not.
     pub(crate) fn flush(&self, deadline: Duration) -> usize {
         let producer = self.producer.load_full();
-        // The count says what is left.
+        // A timeout shows in the count.
         let _ = producer.flush(deadline);
         producer.in_flight_count()
     }

@@ -122,7 +122,7 @@ impl Pricing {
 
 #[tonic::async_trait]
 impl PricingService for Pricing {
-    /// Whoever passes the call on to tonic takes its duration.
+    /// `http2` records the duration of calls that it passes to tonic.
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
         let start = SystemTime::now();
         let (metadata, extensions, message) = request.into_parts();

@@ -77,7 +77,7 @@ fn refuse(endpoint: &Endpoint, route: Option<&'static str>, request: Request, pr
     exchange.fail(&Trace::start(endpoint.quotes.tracer(), &parent), problem)
 }
 
-/// Health is asked for so often that it has no spans.
+/// Health checks are counted but have no spans, because there are so many.
 async fn count(State(requests): State<Histograms<HttpRequest>>, request: Request, next: Next) -> Response {
     let (start, method) = (Instant::now(), request.method().clone());
     let route = match request.uri().path() {
@@ -136,7 +136,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// Too large, or cut off.
+/// The problem of a body that is too large or ended early.
 fn unreadable(error: &axum::Error) -> Problem {
     let too_large = std::error::Error::source(error).is_some_and(|source| source.to_string().contains("limit"));
     if too_large {

@@ -1,4 +1,4 @@
-//! HTTP/2 for gRPC. Quote, asked for in the plainest way, is answered right here; all else goes to tonic.
+//! HTTP/2 for gRPC. A plain call of Quote is answered here; everything else goes to tonic.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,14 +29,14 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const STREAMS: u32 = 1_024;
 /// All headers of a request may be this large.
 const MAX_HEADERS: u32 = 16 << 10;
-/// After the system had no room for one more connection.
+/// The pause after the system had no resources for another connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 const QUOTE_PATH: &str = "/hybrid.pricing.v1.PricingService/Quote";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-/// Before each message: whether it is compressed, and its length.
+/// The bytes before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
 /// What a worker serves on its port for gRPC.
@@ -73,7 +73,7 @@ impl Server {
     }
 
     async fn connection(self, stream: TcpStream) {
-        // A stream that cannot be set up fails at its first use.
+        // An error here shows at the first use of the stream.
         let _ = stream.set_nodelay(true);
         let mut builder = h2::server::Builder::new();
         builder
@@ -88,13 +88,13 @@ impl Server {
             () = &mut draining => None,
         };
         let Some(mut connection) = handshake else { return };
-        let mut told = false;
+        let mut announced = false;
         let (mut requests, mut buffers) = (Vec::new(), Buffers::default());
         loop {
-            // All that has come is taken before the first is answered: the answers then leave together.
+            // All requests that have arrived are taken before the first is answered, so that the answers leave together.
             let open = poll_fn(|cx| {
-                if !told && draining.as_mut().poll(cx).is_ready() {
-                    told = true;
+                if !announced && draining.as_mut().poll(cx).is_ready() {
+                    announced = true;
                     connection.graceful_shutdown();
                 }
                 loop {
@@ -123,13 +123,13 @@ impl Server {
         }
         match request.body_mut().poll_message(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => self.quote(request, respond, buffers),
-            // The caller has given it up.
+            // The caller has cancelled it.
             Poll::Ready(Err(_)) => {}
             Poll::Pending => drop(tokio::spawn(self.clone().answer_later(request, respond))),
         }
     }
 
-    /// Answers a quote whose body is still to come.
+    /// Answers a quote whose body has not arrived yet.
     async fn answer_later(self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>) {
         let (start, deadline) = (Instant::now(), deadline(request.headers()));
         let received = tokio::select! {
@@ -147,7 +147,7 @@ impl Server {
         }
     }
 
-    /// Answers a quote that has come; what is not as it mostly is, tonic answers.
+    /// Answers a quote whose body has been received; a message that is not plain goes to tonic.
     fn quote(&self, request: Request<Incoming>, mut respond: SendResponse<Bytes>, buffers: &mut Buffers) {
         buffers.message.clear();
         let result = message(&request.body().received)
@@ -177,11 +177,11 @@ impl Server {
     }
 }
 
-/// What the answers of one connection are made in.
+/// Buffers for the answers of one connection.
 #[derive(Default)]
 struct Buffers {
     message: Vec<u8>,
-    /// Frames are cut from it; it is allocated anew when it is used up.
+    /// Frames are split off; it is reallocated when it is used up.
     frames: BytesMut,
 }
 
@@ -206,13 +206,13 @@ impl Buffers {
     }
 }
 
-/// Whether only the connection that was to be accepted is at fault.
+/// Whether the error concerns only the connection that was being accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Whether it is a Quote, and nothing of it needs more than the prices.
+/// Whether it is an uncompressed call of Quote.
 fn is_plain<B>(request: &Request<B>) -> bool {
     request.uri().path() == QUOTE_PATH
         && request.method() == Method::POST
@@ -220,7 +220,7 @@ fn is_plain<B>(request: &Request<B>) -> bool {
         && !request.headers().contains_key(GRPC_ENCODING)
 }
 
-/// The one message of a unary call; none where it is not plain.
+/// The message of a unary call; `None` if it is compressed, incomplete or too large.
 fn message(body: &[u8]) -> Option<&[u8]> {
     let (prefix, rest) = body.split_first_chunk::<PREFIX>()?;
     let [0, length @ ..] = *prefix else { return None };
@@ -228,7 +228,7 @@ fn message(body: &[u8]) -> Option<&[u8]> {
     whole.then_some(rest)
 }
 
-/// Answers a unary call with a frame that has a message in it.
+/// Answers a unary call with a framed message.
 fn send(mut respond: SendResponse<Bytes>, frame: Bytes) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
@@ -239,7 +239,8 @@ fn send(mut respond: SendResponse<Bytes>, frame: Bytes) -> Result<(), h2::Error>
     stream.send_trailers(trailers)
 }
 
-/// Says that it gathers nothing itself: h2 then puts answers of up to 1 KiB together, where it would write each alone.
+/// Hides that the stream supports vectored writes: h2 then copies answers of up to 1 KiB into one buffer, and writes them
+/// together.
 struct Gathered(TcpStream);
 
 impl AsyncRead for Gathered {
@@ -264,7 +265,7 @@ impl AsyncWrite for Gathered {
 
 /// A request's body.
 struct Incoming {
-    /// What was taken from the stream already.
+    /// Bytes already read from the stream.
     received: Bytes,
     stream: RecvStream,
 }
@@ -274,9 +275,9 @@ impl Incoming {
         Self { received: Bytes::new(), stream }
     }
 
-    /// Takes what comes until it is the whole body, or more than a message may be.
+    /// Reads until the body is complete, or larger than a message may be.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        // One frame is taken as it is; more are put together.
+        // A single frame is used as it is; several are joined.
         let mut joined = BytesMut::new();
         let result = loop {
             if self.stream.is_end_stream() || self.received.len() + joined.len() > PREFIX + MAX_MESSAGE {
@@ -351,7 +352,7 @@ async fn pass(
         Ok(response) = call => response,
         () = past(deadline) => late().into_http(),
     };
-    // An answer without a message has its status in the headers, one with a message is well.
+    // An answer without a message has its status in the headers; one with a message is OK.
     let code = response.headers().get(GRPC_STATUS).map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()));
     match send_all(respond, response).await {
         Ok(()) => code,
@@ -386,7 +387,7 @@ async fn send_all(mut respond: SendResponse<Bytes>, response: Response<Body>) ->
     }
 }
 
-/// Waits for the caller's window.
+/// Sends data as the caller's flow-control window allows.
 async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
     while data.has_remaining() {
         stream.reserve_capacity(data.len());
@@ -409,7 +410,7 @@ async fn past(deadline: Option<Duration>) {
     }
 }
 
-/// How long the caller waits, by its header `grpc-timeout`: up to 8 digits and a unit.
+/// The caller's deadline from the header `grpc-timeout`: up to 8 digits and a unit.
 fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -7,7 +7,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Reads a `QuoteRequest`. A field that is not known is an error, null is a field that is not set.
+/// Reads a `QuoteRequest`. An unknown field is an error; null means that a field is not set.
 pub(crate) fn parse_request(body: &[u8]) -> serde_json::Result<QuoteRequest> {
     let request: Request = serde_json::from_slice(body)?;
     let lines = request.lines.unwrap_or_default().into_iter().map(|line| QuoteLine {
@@ -22,7 +22,7 @@ pub(crate) fn parse_request(body: &[u8]) -> serde_json::Result<QuoteRequest> {
     })
 }
 
-/// Writes a `QuoteResponse`. Amounts are there also when they are zero.
+/// Writes a `QuoteResponse`. Amounts are written even when they are zero.
 pub(crate) fn write_response(quote: &QuoteResponse) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&Response(quote))
 }
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Int64 {
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Int64, E> {
-                // Beyond 2^53 a double no longer says which integer is meant.
+                // Beyond 2^53 a double no longer identifies one integer.
                 let exact = value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0;
                 exact
                     .then_some(Int64(value as i64))
@@ -134,7 +134,7 @@ impl Serialize for OutLine<'_> {
     }
 }
 
-/// What JSON writes as a string.
+/// A value that JSON writes as a string.
 struct Text<T>(T);
 
 impl<T: fmt::Display> Serialize for Text<T> {

@@ -43,7 +43,7 @@ fn attributes(&(method, code): &(&'static str, &'static str)) -> Vec<Attribute> 
     attributes
 }
 
-/// Whether a gRPC server calls it an error of its own, as OpenTelemetry's conventions have it.
+/// Whether OpenTelemetry's conventions count the code as an error of the server.
 pub(crate) fn is_server_error(code: &str) -> bool {
     matches!(code, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
 }
@@ -88,7 +88,7 @@ impl HttpRequest {
         Self { method, route, status }
     }
 
-    /// What both its span and its metric say.
+    /// The attributes that its span and its metric have in common.
     pub(crate) fn attributes(&self) -> Vec<Attribute> {
         let mut attributes = vec![
             ("http.request.method", self.method.into()),
@@ -108,7 +108,7 @@ pub(crate) fn http_requests(meter: &Meter) -> Histograms<HttpRequest> {
     meter.histograms("http.server.request.duration", "Time from request to answer", HttpRequest::attributes)
 }
 
-/// Makes the state of the snapshot known.
+/// Registers the state of the snapshot as metrics.
 pub(crate) fn register_snapshots(meter: &Meter, snapshots: &Snapshots) {
     let gauge = |name, unit, description, read: fn(&Snapshots) -> Option<f64>| {
         let snapshots = snapshots.clone();

@@ -3,7 +3,7 @@ use axum::response::{IntoResponse, Response};
 use pricing::{Code, QuoteError};
 use serde_json::json;
 
-/// An error as RFC 9457 has it.
+/// An error response in the form of RFC 9457.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,

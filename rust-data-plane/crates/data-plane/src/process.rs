@@ -19,12 +19,11 @@ use crate::server::{DRAIN_DEADLINE, Worker, listeners};
 
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
-/// Telemetry's share of the end.
+/// How long telemetry may take to flush at the end.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A running data plane.
 pub struct Process {
-    drain: Drain,
     telemetry: Telemetry,
     events: Arc<Events>,
     watcher: (Arc<AtomicBool>, JoinHandle<()>),
@@ -33,21 +32,23 @@ pub struct Process {
 }
 
 impl Process {
-    /// Runs until a signal, and then to the end of the drain.
+    /// Runs until a signal, then drains.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
         let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: Some(&config.node_id) };
         let telemetry = Telemetry::start(telemetry::Config::from_env(service));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let process = Self::start(config, telemetry)?;
-            process.drain.on_signal().await?;
+            let drain = Drain::new();
+            let signal = drain.on_signal()?;
+            let process = Self::start(config, telemetry, &drain)?;
+            signal.await;
             process.finish();
             Ok(())
         })
     }
 
-    fn start(config: Config, telemetry: Telemetry) -> Result<Self, Failure> {
+    fn start(config: Config, telemetry: Telemetry, drain: &Drain) -> Result<Self, Failure> {
         telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
         let grpc =
             listeners(config.grpc, config.workers).map_err(|error| Failure::port("GRPC_PORT", config.grpc, &error))?;
@@ -67,8 +68,7 @@ impl Process {
         metrics::register_snapshots(&meter, &snapshots);
         let follower = follow(client)?;
 
-        let drain = Drain::new();
-        let readiness = readiness(&drain, &snapshots, &events);
+        let readiness = readiness(drain, &snapshots, &events);
         let quotes = Quotes::new(snapshots, Arc::clone(&events), telemetry.tracer(), config.delay);
         let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
         let routes = http::routes(quotes, readiness.clone(), &meter);
@@ -88,21 +88,21 @@ impl Process {
         if let Some(delay) = config.delay {
             tracing::warn!(delay_us = delay.as_micros() as u64, "every quote is delayed on purpose");
         }
-        Ok(Self { drain, telemetry, events, watcher, follower, workers })
+        Ok(Self { telemetry, events, watcher, follower, workers })
     }
 
     /// Finishes what is in flight, then flushes events, then telemetry.
     fn finish(self) {
         let until = Instant::now() + DRAIN_DEADLINE;
         for worker in self.workers {
-            // A panic has been told by its thread.
+            // A panic has been printed by its thread.
             let _ = worker.join();
         }
         let left = self.events.flush(until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1)));
         if left > 0 {
             tracing::error!(events = left, "events were not delivered before the end and are lost");
         }
-        // The follower may have ended; then there is nobody to stop.
+        // It fails only when the follower has ended already.
         let _ = self.follower.0.send(());
         let _ = self.follower.1.join();
         self.watcher.0.store(true, Ordering::Relaxed);
@@ -120,7 +120,7 @@ fn watch(events: &Arc<Events>) -> std::io::Result<(Arc<AtomicBool>, JoinHandle<(
     Ok((stop, thread))
 }
 
-/// The stream of snapshots has a thread of its own: making a large one delays no quote.
+/// The stream of snapshots has its own thread, so that preparing a large one delays no quote.
 pub(crate) fn follow(client: Client) -> std::io::Result<(oneshot::Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -13,7 +13,7 @@ use crate::events::{Events, TOPIC};
 use crate::trace::{Details, Trace};
 use crate::wire::{self, Basket};
 
-/// Answers quotes, whatever they come in by.
+/// Prices quotes, independent of the protocol.
 #[derive(Clone)]
 pub(crate) struct Quotes(Arc<Shared>);
 
@@ -50,7 +50,7 @@ impl Quotes {
         }
         let mut encoded = Vec::new();
         let answered = self.answer_at_once(&Basket::from(&request), SystemTime::now(), trace, &mut encoded)?;
-        // What was just written can be read.
+        // The bytes were encoded above, so they decode.
         Ok((QuoteResponse::decode(&*encoded).unwrap_or_default(), answered))
     }
 
@@ -113,7 +113,7 @@ impl Quotes {
     }
 }
 
-/// What is known of a quote once it is encoded.
+/// A quote that has been priced and encoded.
 pub(crate) struct Answered {
     pub(crate) id: QuoteId,
     pub(crate) at: Instant,
@@ -124,7 +124,7 @@ pub(crate) struct Answered {
 pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
 
 impl QuoteId {
-    /// Its random part comes from the thread's own generator, which asks the system only now and then.
+    /// The random part comes from the thread's generator, which seldom calls the system.
     fn new(now: Duration) -> Self {
         let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid();
@@ -140,7 +140,7 @@ impl QuoteId {
 }
 
 impl Answered {
-    /// What a span says of the quote, or of why there is none.
+    /// The attributes of a span for the quote, or for the reason of the error.
     pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
         match result {
             Ok(quote) => vec![

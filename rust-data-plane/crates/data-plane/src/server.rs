@@ -19,7 +19,7 @@ const BACKLOG: i32 = 1_024;
 /// What is in flight when the drain begins may take this long.
 pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
-/// One runtime on one thread, with listeners of its own: a request is served where its connection lives.
+/// One runtime on one thread with its own listeners. A request is served on the thread of its connection.
 pub(crate) struct Worker {
     pub(crate) grpc: StdListener,
     pub(crate) http: StdListener,
@@ -29,9 +29,9 @@ pub(crate) struct Worker {
     pub(crate) draining: Draining,
 }
 
-/// One listener for each worker, all on one address; the kernel spreads connections over them.
+/// One listener for each worker on the same address; the kernel distributes connections among them.
 pub(crate) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    // Sharing is for our own workers. A port that another process holds must fail, also when that one would share it.
+    // Only the workers share the port. This fails if another process holds it, even one that would share it.
     drop(bind(address, false)?);
     (0..count).map(|_| bind(address, true)).collect()
 }
@@ -60,7 +60,7 @@ impl Worker {
     async fn serve(self) -> io::Result<()> {
         let grpc = TcpListener::from_std(self.grpc)?;
         let http = TcpListener::from_std(self.http)?.tap_io(|stream| {
-            // A stream that cannot be set up fails at its first use.
+            // An error here shows at the first use of the stream.
             let _ = stream.set_nodelay(true);
         });
         let (grpc_done, after_grpc) = oneshot::channel::<()>();
@@ -74,7 +74,7 @@ impl Worker {
             server.serve(grpc).await;
             drop(grpc_done);
         };
-        // Goes last, so that /readyz tells of the drain.
+        // Ends last, so that /readyz can report the drain.
         let http = axum::serve(http, self.routes).with_graceful_shutdown(async {
             let _ = after_grpc.await;
         });

@@ -6,7 +6,7 @@ use pricing::{Instant, PricedLine, Quote};
 const VARINT: u8 = 0;
 const LENGTH_DELIMITED: u8 = 2;
 
-/// What is asked for; lies in the request.
+/// A request, borrowed from its encoding.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Basket<'r> {
     pub(crate) currency_code: &'r str,
@@ -28,7 +28,7 @@ impl<'r> From<&'r QuoteRequest> for Basket<'r> {
 }
 
 impl<'r> Basket<'r> {
-    /// Reads an encoded `QuoteRequest`. None where it is at fault or has fields that are not known: those are for prost.
+    /// Reads an encoded `QuoteRequest`. `None` if it is malformed or has unknown fields, which prost handles.
     pub(crate) fn read(message: &'r [u8]) -> Option<Self> {
         let (mut basket, mut rest) = (Self::default(), message);
         while !rest.is_empty() {

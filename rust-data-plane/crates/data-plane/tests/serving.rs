@@ -111,8 +111,16 @@ impl DataPlane {
         }
     }
 
+    fn signal(&self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     fn terminate(&mut self) -> ExitStatus {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal();
+        self.ended()
+    }
+
+    fn ended(&mut self) -> ExitStatus {
         let until = Instant::now() + WAIT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -137,7 +145,7 @@ fn cluster() -> MockCluster {
     cluster
 }
 
-/// Nobody listens there.
+/// No server listens there.
 const NOWHERE: &str = "127.0.0.1:1";
 
 async fn catalog(control: &ControlPlane) -> Session {
@@ -247,7 +255,7 @@ async fn a_quote_waits_for_nobody_and_readiness_tells() {
     for _ in 0..100 {
         client.quote(basket("mug", 1)).await.unwrap();
     }
-    node.until("the outage of Kafka is told", || {
+    node.until("the outage of Kafka is reported", || {
         let kafka = node.ready().1["tasks"][1].clone();
         kafka["status"] == "pending" && kafka["detail"].as_str().unwrap().contains("100 events wait")
     });
@@ -657,4 +665,21 @@ async fn telemetry_that_cannot_be_used_keeps_nobody_from_starting() {
     let mut node = DataPlane::start(&control.url(), NOWHERE, &variables);
     assert_eq!(node.http("GET", "/livez", "", b"").0, 200);
     assert!(node.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_what_is_in_flight() {
+    let control = ControlPlane::start().await.unwrap();
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &[("QUOTE_DELAY_US", "60000000")]);
+    let _session = catalog(&control).await;
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let quote = tokio::spawn(async move { client.quote(basket("mug", 1)).await });
+    node.until("it is ready", || node.ready().0 == 200);
+    node.signal();
+    node.until("it drains", || node.ready().1["status"] == "draining");
+    let start = Instant::now();
+    node.signal();
+    assert_eq!(node.ended().code(), Some(1));
+    assert!(start.elapsed() < Duration::from_secs(5), "the drain's deadline was waited for");
+    assert!(quote.await.unwrap().is_err());
 }

@@ -38,7 +38,7 @@ impl Drop for ControlPlane {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A panic has been told by its thread.
+            // A panic has been printed by its thread.
             let _ = thread.join();
         }
     }

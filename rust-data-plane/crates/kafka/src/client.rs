@@ -7,10 +7,10 @@ use crate::config::{NativeConfig, Reason};
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
 
-/// What a client tells. Called from librdkafka's threads and from whoever polls.
+/// Callbacks of a client. They run on librdkafka's threads and on the thread that polls.
 pub trait ClientContext: Send + Sync + 'static {
-    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are told at level
-    /// debug, and `error` tells of the outage.
+    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are logged at level
+    /// debug, and `error` reports the outage.
     fn log(&self, level: i32, facility: &str, message: &str) {
         match level {
             _ if matches!(facility, "FAIL" | "ERROR") => {
@@ -53,8 +53,16 @@ unsafe impl<C: ClientContext> Send for Client<C> {}
 // SAFETY: as above.
 unsafe impl<C: ClientContext> Sync for Client<C> {}
 
+/// librdkafka 2.2, as `rd_kafka_version` encodes it. The library that is loaded may be older than the one linked against.
+const NEEDED: c_int = 0x0202_0000;
+
 impl<C: ClientContext> Client<C> {
     pub(crate) fn new(kind: c_int, config: NativeConfig, context: C) -> KafkaResult<Self> {
+        // SAFETY: takes nothing and returns a number.
+        let version = unsafe { ffi::rd_kafka_version() };
+        if version < NEEDED {
+            return Err(KafkaError::LibraryTooOld(version));
+        }
         let context = Box::new(context);
         let mut reason = Reason::new();
         // SAFETY: the configuration is valid; the context's address is stable and outlives the handle.

@@ -24,7 +24,7 @@ pub enum Rebalance<'a> {
     Error(RDKafkaErrorCode),
 }
 
-/// What a consumer tells. Called by whoever polls.
+/// Callbacks of a consumer. They run on the thread that polls.
 pub trait ConsumerContext: ClientContext {
     /// Before the change takes effect.
     fn pre_rebalance(&self, _: &Rebalance<'_>) {}
@@ -92,7 +92,7 @@ impl<C: ConsumerContext> BaseConsumer<C> {
         (code == 0 && high >= 0).then_some(high)
     }
 
-    /// Why the consumer is of no more use, if so.
+    /// The error after which the consumer cannot go on, if there was one.
     pub fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.client.fatal_error()
     }

@@ -16,6 +16,8 @@ pub type KafkaResult<T> = Result<T, KafkaError>;
 pub enum KafkaError {
     #[error("setting {key}={value}: {reason}")]
     ClientConfig { key: String, value: String, reason: String },
+    #[error("librdkafka 2.2 or newer is needed, and {:x}.{:x}.{:x} was loaded", .0 >> 24, (.0 >> 16) & 0xff, (.0 >> 8) & 0xff)]
+    LibraryTooOld(i32),
     #[error("client creation: {0}")]
     ClientCreation(String),
     #[error("text with a NUL byte")]
@@ -49,7 +51,11 @@ impl KafkaError {
             | Self::Commit(code)
             | Self::Assignment(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
-            Self::ClientConfig { .. } | Self::ClientCreation(_) | Self::Nul | Self::MockCluster(_) => None,
+            Self::ClientConfig { .. }
+            | Self::LibraryTooOld(_)
+            | Self::ClientCreation(_)
+            | Self::Nul
+            | Self::MockCluster(_) => None,
         }
     }
 }
@@ -162,7 +168,7 @@ impl RDKafkaError {
         self.code
     }
 
-    /// The client is of no more use.
+    /// The client cannot go on.
     pub fn is_fatal(&self) -> bool {
         self.fatal
     }

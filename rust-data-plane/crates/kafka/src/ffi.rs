@@ -130,6 +130,7 @@ unsafe extern "C" {
     pub(crate) fn rd_kafka_conf_set_log_cb(conf: *mut rd_kafka_conf_t, cb: LogCallback);
     pub(crate) fn rd_kafka_conf_set_rebalance_cb(conf: *mut rd_kafka_conf_t, cb: RebalanceCallback);
 
+    pub(crate) fn rd_kafka_version() -> c_int;
     pub(crate) fn rd_kafka_new(
         kind: c_int,
         conf: *mut rd_kafka_conf_t,

@@ -19,9 +19,9 @@ use crate::topic_partition_list::TopicPartitionList;
 /// What became of a record: its partition and offset, or why it was lost.
 pub type DeliveryResult = Result<(i32, i64), KafkaError>;
 
-/// What a producer tells.
+/// Callbacks of a producer.
 pub trait ProducerContext: ClientContext {
-    /// Called once for each record that was taken, by whoever polls.
+    /// Called once for each record that was taken, on the thread that polls.
     fn delivery(&self, result: DeliveryResult);
 }
 
@@ -88,7 +88,7 @@ pub trait Producer {
     fn purge(&self);
     /// Number of records not yet reported, and of other events not yet polled.
     fn in_flight_count(&self) -> usize;
-    /// Why the producer is of no more use, if so.
+    /// The error after which the producer cannot go on, if there was one.
     fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)>;
     /// Fences other producers with the same `transactional.id`. Once, before the first transaction.
     fn init_transactions(&self, timeout: Duration) -> KafkaResult<()>;

@@ -56,7 +56,7 @@ impl TopicPartitionList {
     /// Takes a list over.
     ///
     /// # Safety
-    /// `list` is a valid list that nobody else owns.
+    /// `list` is a valid list that has no other owner.
     pub(crate) unsafe fn from_raw(list: *mut ffi::rd_kafka_topic_partition_list_t) -> Self {
         Self::owned(list)
     }

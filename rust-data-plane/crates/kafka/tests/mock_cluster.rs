@@ -92,7 +92,7 @@ fn records_arrive_with_key_value_and_headers() {
 #[test]
 fn a_full_queue_takes_nothing() {
     let mut config = ClientConfig::new();
-    // Nobody listens there.
+    // No server listens there.
     config.set("bootstrap.servers", "127.0.0.1:1").set("queue.buffering.max.messages", "3");
     let producer: BaseProducer<Count> = config.create_with_context(Count::default()).unwrap();
     let send = || {

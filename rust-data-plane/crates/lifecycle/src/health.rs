@@ -15,7 +15,7 @@ use tonic::{Request, Status};
 
 use crate::readiness::Readiness;
 
-/// How soon a watcher hears of a change.
+/// How often a watched status is checked.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// `GET /livez` and `GET /readyz`.

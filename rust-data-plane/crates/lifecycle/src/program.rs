@@ -8,16 +8,16 @@ use thiserror::Error;
 
 use crate::settings::{Program, SettingError, Settings};
 
-/// Why a process ends other than by a signal.
+/// Why a process ends, other than by a signal.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The environment is at fault; exit code 2.
+    /// A setting cannot be used; exit code 2.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The system is; exit code 1.
+    /// The system refused something; exit code 1.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// Something else is; exit code 1.
+    /// Any other failure; exit code 1.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
 }
@@ -33,7 +33,7 @@ impl Failure {
         Self::setting(format_args!("{variable}: cannot listen on {address}: {error}; set it to a port that is free"))
     }
 
-    /// Something that no setting would change.
+    /// A failure that is not caused by a setting.
     pub fn other(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Other(Box::new(error))
     }
@@ -46,7 +46,8 @@ impl Failure {
     }
 }
 
-/// The whole of a binary: answers options, else runs, and says on one line why it could not.
+/// The whole of a binary: answers options, else runs. A failure is one line on stderr, and an exit code: 2 for a setting
+/// that cannot be used, 1 for anything else.
 pub fn main(program: Program, run: impl FnOnce(Settings) -> Result<(), Failure>) -> ExitCode {
     let result = match program.answer(std::env::args().skip(1)) {
         Ok(Some(text)) => writeln!(io::stdout(), "{text}").map_err(Failure::from),
@@ -56,7 +57,7 @@ pub fn main(program: Program, run: impl FnOnce(Settings) -> Result<(), Failure>)
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nobody is left to tell when stderr is gone.
+            // A closed stderr leaves the exit code.
             let _ = writeln!(io::stderr(), "{}: {failure}", program.name);
             failure.exit_code()
         }

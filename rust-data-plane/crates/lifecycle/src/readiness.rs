@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use crate::shutdown::Draining;
 
-/// How a task stands.
+/// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Whether it is done.
     pub done: bool,
-    /// For people; may be empty.
+    /// A text for people; may be empty.
     pub detail: String,
 }
 
@@ -28,7 +28,7 @@ impl State {
 type Probe = Box<dyn Fn() -> State + Send + Sync>;
 type Note = Box<dyn Fn() -> Value + Send + Sync>;
 
-/// What a process must have done before it serves, by name.
+/// The named tasks that a process must complete before it is ready.
 #[derive(Clone)]
 pub struct Readiness {
     tasks: Arc<RwLock<Vec<Task>>>,
@@ -43,7 +43,7 @@ struct Task {
 }
 
 impl Readiness {
-    /// Nothing to be done yet.
+    /// Readiness without tasks.
     pub fn new(draining: Draining) -> Self {
         Self { tasks: Arc::default(), notes: Arc::default(), draining }
     }
@@ -53,12 +53,12 @@ impl Readiness {
         self.add(Task { name, gates: true, probe: Box::new(probe) });
     }
 
-    /// A task that is shown, but that the process serves without.
+    /// A task that is shown, but does not keep the process from being ready.
     pub fn inform(&self, name: &'static str, probe: impl Fn() -> State + Send + Sync + 'static) {
         self.add(Task { name, gates: false, probe: Box::new(probe) });
     }
 
-    /// Something else to be shown beside the tasks.
+    /// Adds a value that the report shows beside the tasks.
     pub fn note(&self, name: &'static str, read: impl Fn() -> Value + Send + Sync + 'static) {
         self.notes.write().unwrap_or_else(PoisonError::into_inner).push((name, Box::new(read)));
     }
@@ -67,13 +67,13 @@ impl Readiness {
         self.tasks.write().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
-    /// Whether the process serves.
+    /// Whether the process is ready.
     pub fn is_ready(&self) -> bool {
         let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
         !self.draining.now() && tasks.iter().all(|task| !task.gates || (task.probe)().done)
     }
 
-    /// Whether it serves, and the same for people and machines.
+    /// Whether the process is ready, and the report of all tasks.
     pub fn report(&self) -> (bool, Value) {
         let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
         let mut done = true;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A program that is set up by environment variables.
+/// A program that is configured by environment variables.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Its name.
@@ -33,8 +33,15 @@ const COMMON: &[Variable] = &[
     Variable { name: "LOG_LEVEL", help: "error, warn, info, debug or trace (default info)" },
     Variable {
         name: "OTEL_EXPORTER_OTLP_ENDPOINT",
-        help: "http://host:port of an OTLP/gRPC receiver (unset: no export)",
+        help: "URL of an OTLP receiver (unset: no export); …_{TRACES,METRICS,LOGS}_ENDPOINT for one signal",
     },
+    Variable { name: "OTEL_EXPORTER_OTLP_PROTOCOL", help: "grpc or http/protobuf (default grpc)" },
+    Variable {
+        name: "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        help: "PEM file of the certificates to trust over https (default: SSL_CERT_FILE, else the system's)",
+    },
+    Variable { name: "OTEL_EXPORTER_OTLP_TIMEOUT", help: "milliseconds that an export may take (default 10000)" },
+    Variable { name: "OTEL_SDK_DISABLED", help: "true: no export" },
     Variable { name: "OTEL_EXPORTER_OTLP_HEADERS", help: "key=value,… sent along" },
     Variable { name: "OTEL_SERVICE_NAME", help: "name in the telemetry" },
     Variable { name: "OTEL_RESOURCE_ATTRIBUTES", help: "key=value,… of the telemetry's resource" },
@@ -42,6 +49,11 @@ const COMMON: &[Variable] = &[
     Variable { name: "OTEL_TRACES_SAMPLER_ARG", help: "ratio of traceidratio, 0.0 to 1.0" },
     Variable { name: "OTEL_BSP_SCHEDULE_DELAY", help: "milliseconds between exports of spans (default 5000)" },
     Variable { name: "OTEL_BLRP_SCHEDULE_DELAY", help: "milliseconds between exports of logs (default 1000)" },
+    Variable { name: "OTEL_BSP_MAX_QUEUE_SIZE", help: "spans that may wait (default 8192); OTEL_BLRP_… for logs" },
+    Variable {
+        name: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        help: "spans in one export (default 512); OTEL_BLRP_… for logs",
+    },
     Variable { name: "OTEL_METRIC_EXPORT_INTERVAL", help: "milliseconds between exports of metrics (default 60000)" },
 ];
 
@@ -78,7 +90,7 @@ impl Program {
         }
     }
 
-    /// What it reads from the environment.
+    /// Access to the environment.
     pub fn settings(self) -> Settings {
         Settings { program: self }
     }

@@ -1,11 +1,14 @@
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use std::future::Future;
+use std::io;
 
-/// Ends a process in one place: all parts wait for the same word.
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+/// Starts the drain of a process, for all its parts.
 #[derive(Clone, Debug)]
 pub struct Drain(watch::Sender<bool>);
 
-/// Whether the process is to end.
+/// Whether the drain of the process has begun.
 #[derive(Clone, Debug)]
 pub struct Draining(watch::Receiver<bool>);
 
@@ -16,41 +19,74 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// Not yet.
+    /// A drain that has not begun.
     pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// What the parts hold.
+    /// A handle for one part of the process.
     pub fn draining(&self) -> Draining {
         Draining(self.0.subscribe())
     }
 
-    /// Says the word.
+    /// Begins the drain.
     pub fn start(&self) {
         self.0.send_replace(true);
     }
 
-    /// Says the word at the first SIGTERM or SIGINT, and returns then.
-    pub async fn on_signal(&self) -> std::io::Result<()> {
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let name = tokio::select! {
-            _ = term.recv() => "SIGTERM",
-            _ = int.recv() => "SIGINT",
+    /// Begins the drain at the first SIGTERM or SIGINT, and then completes the future that it returns. A second signal ends
+    /// the process at once, with exit code 1.
+    ///
+    /// # Errors
+    /// The signals cannot be handled, or no thread can be started.
+    pub fn on_signal(&self) -> io::Result<impl Future<Output = ()> + use<>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut signals = {
+            let _entered = runtime.enter();
+            Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? }
         };
-        tracing::info!(signal = name, "draining");
-        self.start();
-        Ok(())
+        let (drain, (begun, begins)) = (self.clone(), oneshot::channel());
+        // A thread of its own, so that the second signal is seen however busy the others are.
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            runtime.block_on(async {
+                let signal = signals.next().await;
+                tracing::info!(signal, "draining");
+                drain.start();
+                // The receiver may be gone, if the process ends for another reason.
+                let _ = begun.send(());
+                let signal = signals.next().await;
+                tracing::warn!(signal, "ending without draining");
+                std::process::exit(1)
+            })
+        })?;
+        Ok(async {
+            // The thread sends before it ends.
+            let _ = begins.await;
+        })
+    }
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
     }
 }
 
 impl Draining {
-    /// Whether the word was said.
+    /// Whether the drain has begun.
     pub fn now(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Returns once the word was said, or nobody is left to say it.
+    /// Returns once the drain has begun, or can no longer begin.
     pub async fn begun(mut self) {
         let _ = self.0.wait_for(|begun| *begun).await;
     }

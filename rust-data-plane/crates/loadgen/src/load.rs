@@ -24,7 +24,7 @@ const BACKOFF_CAP: Duration = Duration::from_secs(1);
 const HEAD_START: Duration = Duration::from_millis(20);
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Since the first call was due.

@@ -32,7 +32,7 @@ async fn load(plan: Plan) -> io::Result<Report> {
     let stop = async { drop(stops.wait_for(|&count| count >= 1).await) };
     let abandon = async { drop(abandons.wait_for(|&count| count >= 2).await) };
     run(plan, stop, abandon, |progress: &Progress| {
-        // Progress that nobody reads does not end the run.
+        // A closed stderr does not end the run.
         let _ = writeln!(io::stderr(), "{progress}");
     })
     .await

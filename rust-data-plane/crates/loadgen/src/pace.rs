@@ -15,8 +15,8 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// Calls `fire(n, due)` for n in 0..`count`, each as soon as `start` + n / `rate` seconds has come. Calls that are overdue
-    /// follow each other at once. Afterwards `fire` is dropped.
+    /// Calls `fire(n, due)` for n in 0..`count`, each at `start` + n / `rate` seconds. Overdue calls follow each other without a
+    /// pause. Afterwards `fire` is dropped.
     pub(crate) fn start(
         start: Instant,
         rate: f64,

@@ -15,7 +15,7 @@ const MAX_RECORDS: usize = 10_000;
 /// Quotes that a batch's span links to.
 const MAX_LINKS: usize = 32;
 
-/// What was consumed since the last transaction.
+/// The records consumed since the last transaction.
 #[derive(Default)]
 pub(crate) struct Batch {
     windows: Windows,
@@ -28,7 +28,7 @@ pub(crate) struct Batch {
     others: Vec<Link>,
 }
 
-/// A batch made ready for a transaction, which may be tried more than once.
+/// A batch that is ready for its transaction, which may be attempted more than once.
 pub(crate) struct Closed {
     pub(crate) windows: Vec<UsageWindow>,
     pub(crate) dead: Vec<(OwnedMessage, Poison)>,
@@ -77,7 +77,7 @@ impl Batch {
         }
     }
 
-    /// How long it may still wait for more; nothing when it is to be closed.
+    /// How long it may still wait for records; `None` when it must be closed.
     pub(crate) fn patience(&self) -> Option<Duration> {
         match self.opened {
             _ if self.records >= MAX_RECORDS => None,
@@ -86,7 +86,7 @@ impl Batch {
         }
     }
 
-    /// Closes it; `None` when there is nothing in it.
+    /// Closes the batch; `None` if it is empty.
     pub(crate) fn close(&mut self) -> Option<Closed> {
         let mut batch = std::mem::take(self);
         let (_, start) = batch.opened?;
@@ -103,7 +103,7 @@ impl Batch {
         })
     }
 
-    /// Forgets all of it.
+    /// Discards the batch.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

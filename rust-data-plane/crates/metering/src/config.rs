@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use lifecycle::{Program, SettingError, Settings, Variable};
 
-/// What the binary is, and what it reads from the environment.
+/// The program, and the environment variables that it reads.
 pub const PROGRAM: Program = Program {
     name: "metering",
     version: env!("CARGO_PKG_VERSION"),
@@ -21,10 +21,10 @@ pub const PROGRAM: Program = Program {
     ],
 };
 
-/// How one instance is set up.
+/// The configuration of an instance.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it tells of its health.
+    /// Where its health is served.
     pub http: SocketAddr,
     /// `bootstrap.servers`.
     pub kafka: String,

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use telemetry::{Counter, Histogram, Meter};
 
-/// What metering counts.
+/// The instruments of metering.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     pub(crate) processed: Counter,

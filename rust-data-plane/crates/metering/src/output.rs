@@ -55,7 +55,7 @@ pub(crate) fn send_window(
     })
 }
 
-/// The record as it came, and why it is here.
+/// Sends the record unchanged, with headers that say why and where it came from.
 pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, poison: &Poison) -> KafkaResult<()> {
     let (reason, partition, offset) =
         (poison.to_string(), message.partition().to_string(), message.offset().to_string());

@@ -13,14 +13,14 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 const WATCH: Duration = Duration::from_secs(1);
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A running instance.
+/// A running instance of metering.
 pub struct Process;
 
 impl Process {
-    /// Runs until a signal, or until only a new process can go on.
+    /// Runs until a signal, or until an error from which only a new process recovers.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
-        // The name of an instance is kept over restarts and may be that of several; each process is told from the others.
+        // Processes may share the name of their instance, one after the other, but each has an id of its own.
         let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: None };
         let telemetry = Telemetry::start(telemetry::Config::from_env(service));
         telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
@@ -39,14 +39,15 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         TcpListener::bind(config.http).await.map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
     let stop = Stop::default();
     let drain = Drain::new();
+    let signal = drain.on_signal()?;
     let readiness = readiness(&drain, &stop, config.stand_in);
     let worker = Worker::new(&config, telemetry.tracer(), &telemetry.meter(), stop.clone()).map_err(Failure::other)?;
     let (ended, end) = oneshot::channel();
     let thread: JoinHandle<()> = std::thread::Builder::new().name("metering".into()).spawn(move || {
         let result = worker.run();
-        // Leaves the group before the process says that it is done.
+        // Leaves the consumer group before the end is reported.
         drop(worker);
-        // Nobody listens any more once the deadline has passed.
+        // The receiver is gone once the deadline has passed.
         let _ = ended.send(result);
     })?;
     tracing::info!(instance = config.instance, http = %config.http, "metering");
@@ -65,7 +66,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         tokio::pin!(end);
         tokio::select! {
             result = &mut end => return finished(result),
-            signal = drain.on_signal() => signal?,
+            () = signal => {}
         }
         stop.stop();
         match tokio::time::timeout(DRAIN_DEADLINE, &mut end).await {
@@ -83,7 +84,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         served = http.into_future() => served.map_err(Failure::from),
     };
     if thread.is_finished() {
-        // A panic has been told by its thread.
+        // A panic has been printed by its thread.
         let _ = thread.join();
     }
     result

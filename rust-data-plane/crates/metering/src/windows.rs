@@ -13,7 +13,7 @@ const MAX_LINES: usize = 2_000;
 #[derive(Debug, Default)]
 pub struct Windows {
     open: HashMap<Key, Window>,
-    /// What could take no more.
+    /// Windows that are full.
     full: Vec<UsageWindow>,
 }
 

@@ -18,12 +18,12 @@ use crate::output::{QUOTES, send_dead_letter, send_window};
 const GROUP: &str = "metering";
 /// How long one call of a transaction may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
-/// A call that has not come back after this long never will: librdkafka then waits for an answer that was lost with a broker.
+/// A call that takes longer than this never returns: librdkafka waits for an answer that was lost with a broker.
 const HUNG: Duration = Duration::from_secs(15);
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(2);
 
-/// Ends a worker, and tells how it stands. Copies share one.
+/// Stops a worker, and reports its state. Clones share it.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<Flags>);
 
@@ -31,15 +31,15 @@ pub struct Stop(Arc<Flags>);
 struct Flags {
     stop: AtomicBool,
     initialised: AtomicBool,
-    /// Rebalances so far.
+    /// The number of rebalances so far.
     rebalances: AtomicU64,
     partitions: AtomicUsize,
-    /// When the call into librdkafka began that is under way.
+    /// The start of the current call into librdkafka, if there is one.
     call: Mutex<Option<Instant>>,
 }
 
 impl Stop {
-    /// The worker is to finish its batch and end.
+    /// Asks the worker to finish its batch and end.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
     }
@@ -58,8 +58,8 @@ impl Stop {
         (self.rebalances() > 0).then(|| self.0.partitions.load(Ordering::Relaxed))
     }
 
-    /// Whether the worker waits in a call that will not come back. Only a new process can go on then; it loses nothing, since
-    /// what a transaction has not committed is read again.
+    /// Whether the worker is stuck in a call that never returns. Only a new process can recover; it loses nothing, since what
+    /// is not committed is read again.
     pub fn hung(&self) -> bool {
         let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
         call.is_some_and(|began| began.elapsed() > HUNG)
@@ -78,7 +78,7 @@ impl Stop {
     }
 }
 
-/// Hears of rebalances.
+/// Counts rebalances.
 struct Membership(Stop);
 
 impl ClientContext for Membership {}
@@ -106,13 +106,13 @@ pub struct Worker {
     stand_in: bool,
 }
 
-/// How an attempt at a transaction ended, other than well.
+/// Why an attempt at a transaction failed.
 enum Outcome {
-    /// Nothing of it is visible; it may be tried again.
+    /// It was rolled back and may be tried again.
     Aborted(KafkaError),
-    /// The group has given the partitions to others, or to us anew; the batch is not ours any more.
+    /// The partitions were reassigned, so this worker no longer owns the batch.
     Lost(KafkaError),
-    /// The producer is of no more use.
+    /// The producer has failed for good.
     Fatal(KafkaError),
 }
 
@@ -151,7 +151,10 @@ impl Worker {
         Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
     }
 
-    /// Works until it is stopped. An error means that only a new process can go on.
+    /// Works until it is stopped.
+    ///
+    /// # Errors
+    /// Only a new process can recover.
     pub fn run(&self) -> KafkaResult<()> {
         if self.stand_in {
             tracing::warn!(
@@ -167,7 +170,7 @@ impl Worker {
         while !self.stop.asked() {
             while let Some(patience) = batch.patience() {
                 let polled = self.consumer.poll(patience);
-                // Rebalances come within a poll. What was read before is read anew by whoever has the partitions now.
+                // A poll may rebalance the group. The new owners of the partitions read again what was read before it.
                 if self.stop.rebalances() != rebalances {
                     rebalances = self.stop.rebalances();
                     batch.clear();
@@ -186,7 +189,7 @@ impl Worker {
         Ok(())
     }
 
-    /// False when it was stopped meanwhile.
+    /// Prepares transactions. Returns false if the worker was stopped meanwhile.
     fn initialise(&self) -> KafkaResult<bool> {
         if self.stand_in {
             self.stop.0.initialised.store(true, Ordering::Relaxed);
@@ -201,7 +204,7 @@ impl Worker {
                 }
                 Err(KafkaError::Transaction(error)) if error.is_fatal() => return Err(KafkaError::Transaction(error)),
                 Err(error) => {
-                    tracing::warn!(%error, "no transactions yet");
+                    tracing::warn!(%error, "transactions cannot be initialised yet; retrying");
                     delay.wait();
                 }
             }
@@ -215,14 +218,14 @@ impl Worker {
         }
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                tracing::info!(topic = QUOTES, "the topic is not there yet")
+                tracing::info!(topic = QUOTES, "the topic does not exist yet")
             }
-            _ => tracing::warn!(%error, "consumption goes on after an error"),
+            _ => tracing::warn!(%error, "consuming failed; continuing"),
         }
         Ok(())
     }
 
-    /// Tries until the batch is committed or is not ours any more.
+    /// Retries until the batch is committed or no longer owned.
     fn commit_until_done(&self, batch: &Closed) -> KafkaResult<()> {
         let mut delay = Delay::default();
         loop {
@@ -243,10 +246,10 @@ impl Worker {
                 }
                 Err(Outcome::Aborted(error)) => {
                     let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
-                    tracing::warn!(%trace_id, %span_id, %error, records, "transaction aborted; trying again");
+                    tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
                     self.metrics.aborted.add(1);
                     if self.stop.asked() {
-                        // Nothing is committed, so whoever comes next reads it again.
+                        // Nothing is committed, so the next worker reads it again.
                         return Ok(());
                     }
                     delay.wait();
@@ -255,11 +258,11 @@ impl Worker {
         }
     }
 
-    /// Reads on only after a rebalance, so that nothing that was given up is skipped.
+    /// Waits for a rebalance before reading on, so that the records of a lost batch are not skipped.
     fn rejoin(&self) -> KafkaResult<()> {
         let before = self.stop.rebalances();
         while self.stop.rebalances() == before && !self.stop.asked() {
-            // A record that comes before the rebalance is read anew after it.
+            // A record that arrives before the rebalance is read again after it.
             if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
                 self.consumption_failed(error)?;
             }
@@ -317,7 +320,7 @@ impl Worker {
             .consumer
             .group_metadata()
             .ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
-        // Not insisted on: a second call after a lost connection waits for ever. An abort and a new transaction do not.
+        // Not retried: a second call after a lost connection never returns, while an abort and a new transaction do.
         self.stop
             .watched(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))
             .map_err(Outcome::from)?;
@@ -329,7 +332,7 @@ impl Worker {
         self.fill(batch, context)?;
         let mut delay = Delay::default();
         while let Err(error) = self.producer.flush(CALL) {
-            tracing::warn!(%error, "the stand-in does not answer; asking again");
+            tracing::warn!(%error, "the stand-in does not answer; retrying");
             delay.wait();
         }
         if let Err(error) = self.consumer.commit(&Self::offsets(batch)?) {
@@ -338,13 +341,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes a call again for as long as that is what its error asks for.
+    /// Repeats a call while its error is retriable.
     fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Outcome> {
         let mut delay = Delay::default();
         loop {
             match self.stop.watched(&call) {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
-                    tracing::warn!(%error, "the broker does not answer; asking again");
+                    tracing::warn!(%error, "the broker does not answer; retrying");
                     delay.wait();
                 }
                 result => return result.map_err(Outcome::from),

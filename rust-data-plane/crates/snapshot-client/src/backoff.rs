@@ -11,7 +11,7 @@ pub struct Backoff {
     failures: u32,
 }
 
-/// Bounds that make no backoff.
+/// Bounds that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a backoff needs 0 < base <= cap")]
 pub struct InvalidBackoff;
@@ -29,7 +29,7 @@ impl Backoff {
         limit.mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 
-    /// All went well; the next failure is the first.
+    /// Starts again from `base` after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -18,7 +18,7 @@ use crate::state::{ApplyError, State};
 use crate::status::Snapshots;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Three missed heartbeats, and a little for the way.
+/// Three missed heartbeats, and some time for transport.
 const SILENCE: Duration = Duration::from_millis(3_500);
 const CONNECT: Duration = Duration::from_secs(3);
 /// Updates come in parts; one part may be this large.
@@ -28,12 +28,12 @@ const SAVE_AFTER: Duration = Duration::from_millis(200);
 /// Messages that may wait for the control plane to read them.
 const OUTBOX: usize = 64;
 
-/// Who asks for snapshots.
+/// The node that asks for snapshots.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Stable name of the node.
     pub id: String,
-    /// Build that it runs.
+    /// The version of its software.
     pub software_version: String,
 }
 
@@ -119,7 +119,7 @@ impl Client {
             };
             self.snapshots.set_connected(false);
             if matches!(ended, Ended::Diverged(_) | Ended::OtherDigest(_)) {
-                // Quotes go on with what is published; only the base for deltas is given up.
+                // Quotes continue with the published snapshot; only the base for deltas is discarded.
                 self.state = State::default();
             }
             if began.elapsed() > self.backoff.cap() {
@@ -256,12 +256,12 @@ impl Client {
     }
 }
 
-/// What is at the bottom of an error.
+/// The innermost cause of an error.
 fn root(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root)
 }
 
-/// Waits for the moment, or for ever when there is none.
+/// Waits until the given time, or for ever without one.
 async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,

@@ -1,4 +1,4 @@
-//! From the wire to what can be priced.
+//! Converts resources from the wire format to priceable ones.
 
 use contracts::hybrid::catalog::v1 as catalog;
 use contracts::hybrid::snapshot::v1::resource::Resource;
@@ -29,7 +29,7 @@ pub(crate) fn path(key: &ResourceKey) -> Option<String> {
     Some(format!("{kind}/{}", key.name))
 }
 
-/// Puts the resource into the snapshot that is being made, if it can be priced.
+/// Adds the resource to the snapshot under construction, if it is valid.
 pub(crate) fn put(edit: &mut Edit, resource: &Resource) -> Result<(), Invalid> {
     match resource {
         Resource::Item(item) => edit.put_item(self::item(item)?),
@@ -39,7 +39,7 @@ pub(crate) fn put(edit: &mut Edit, resource: &Resource) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Takes the resource out of the snapshot that is being made.
+/// Removes the resource from the snapshot under construction.
 pub(crate) fn remove(edit: &mut Edit, key: &ResourceKey) {
     match key.r#type() {
         ResourceType::Item => edit.remove_item(&key.name),

@@ -3,17 +3,17 @@
 pub struct Digest(u64);
 
 impl Digest {
-    /// Counts in version `version` of the resource `key` ("<type>/<name>").
+    /// Adds version `version` of the resource `key` ("<type>/<name>").
     pub fn add(&mut self, key: &str, version: i64) {
         self.0 = self.0.wrapping_add(Self::of(key, version));
     }
 
-    /// Counts it out again.
+    /// Removes it again.
     pub fn subtract(&mut self, key: &str, version: i64) {
         self.0 = self.0.wrapping_sub(Self::of(key, version));
     }
 
-    /// As it goes over the wire.
+    /// The value on the wire.
     pub fn value(self) -> u64 {
         self.0
     }

@@ -17,13 +17,13 @@ const MAGIC: &[u8; 8] = b"hybsnap1";
 /// Magic and checksum.
 const HEADER: usize = 16;
 
-/// Where the last good state lies: magic, FNV-1a-64 of the rest, one authoritative `Update`.
+/// The file with the last good state: magic, FNV-1a-64 of the rest, one authoritative `Update`.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
 }
 
-/// Why there is nothing to start from.
+/// Why no saved state could be loaded.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum StoreError {
@@ -62,14 +62,14 @@ impl Store {
         }
     }
 
-    /// Saves an encoded state, whole or not at all.
+    /// Saves an encoded state atomically.
     pub fn save(&self, encoded: &[u8]) -> io::Result<()> {
         let next = self.folder.join(NEXT);
         let mut file = File::create(&next)?;
         file.write_all(encoded)?;
         file.sync_all()?;
         fs::rename(next, self.folder.join(FILE))?;
-        // The rename itself is to survive too.
+        // Makes the rename durable too.
         File::open(&self.folder)?.sync_all()
     }
 

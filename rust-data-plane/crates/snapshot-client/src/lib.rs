@@ -1,4 +1,4 @@
-//! Keeps the newest snapshot of the catalog, whatever becomes of the control plane.
+//! Keeps the newest snapshot of the catalog, even while the control plane is away.
 //!
 //! One task holds the stream, prepares each state apart from the quotes, and publishes it by one pointer swap. The last good
 //! state lies on disk, so a node starts without the control plane; it then says that it is stale, and how old.

@@ -72,8 +72,8 @@ pub struct Histograms<K> {
 }
 
 impl<K: Clone + PartialEq> Histograms<K> {
-    /// Adds a duration to the histogram of `key`. Takes a lock only at the first duration of a key, and compares the keys one
-    /// after the other: they must be few.
+    /// Adds a duration to the histogram of `key`. Takes a lock only for the first duration of a key. The search is linear, so
+    /// keys must be few.
     pub fn record(&self, key: &K, duration: Duration) {
         let known = self.known.load();
         match known.iter().find(|(other, _)| other == key) {

@@ -194,7 +194,7 @@ impl Sink {
         };
         if failing.replace(failing.get() | signal as u8) & group == 0 {
             let (signal, cause) = (signal.name(), failure.cause.as_str());
-            tracing::warn!(target: TARGET, signal, %endpoint, cause, "telemetry cannot be exported and is dropped meanwhile");
+            tracing::warn!(target: TARGET, signal, %endpoint, cause, "telemetry cannot be exported");
         }
     }
 
