@@ -42,9 +42,9 @@ internal sealed class HostProcess : IAsyncDisposable
         }
     }
 
-    private static string Program { get; } = Path.ChangeExtension(typeof(AppHost.Running.Terminal).Assembly.Location, null) is var beside && File.Exists(beside)
-        ? beside
-        : throw new FileNotFoundException("The build put no AppHost beside the tests.", beside);
+    /// <summary>AppHost in its own output folder, of the configuration that these tests were built in.</summary>
+    private static string Program { get; } = Path.Combine(
+        Workspace.Root, "AppHost/bin", Path.GetRelativePath(Path.Combine(AppContext.BaseDirectory, "../.."), AppContext.BaseDirectory), "AppHost");
 
     /// <summary>Waits until it reports that all is healthy.</summary>
     /// <returns>What it wrote into <c>endpoints.json</c>.</returns>

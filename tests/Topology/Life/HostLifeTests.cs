@@ -36,7 +36,9 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
         {
             var shop = new Shop(await host.HealthyAsync(), jurisdiction);
             var ledger = await shop.SettledAsync();
-            output.WriteLine($"{load.Answered} answered, {ledger} in the ledger after the restart");
+            var events = await Task.Run(shop.Events);
+            output.WriteLine($"{load.Answered} of {load.Sent} answered, {events.Count} events, {ledger} in the ledger after the restart");
+            Assert.Equal(events.Count, ledger);
             // The two quotes of the stocking, and calls that failed for the caller but had been priced before the node went, come on top.
             Assert.InRange(ledger, load.Answered + 2, load.Sent + 2);
         }

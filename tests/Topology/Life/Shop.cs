@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using Hybrid.Usage.V1;
 using Npgsql;
 
 namespace Hybrid.Tests.Topology.Life;
@@ -44,6 +45,11 @@ internal sealed class Shop(JsonNode endpoints, string jurisdiction)
         await Settlement.WaitAsync((string)endpoints["connectionStrings"]!["kafka"]!, database);
         return await BookedAsync();
     }
+
+    /// <summary>Ids of the quotes of this jurisdiction that have an event in Kafka.</summary>
+    public IReadOnlySet<string> Events() =>
+        EventReader.ReadAll((string)endpoints["connectionStrings"]!["kafka"]!, "hybrid.quotes.v1").Messages(QuotePriced.Parser)
+            .Where(e => e.Message.Quote?.Jurisdiction == jurisdiction).Select(e => e.Message.Quote.QuoteId).ToHashSet();
 
     private static async Task<bool> PostAsync(string url, object body)
     {
