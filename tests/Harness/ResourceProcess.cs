@@ -15,9 +15,13 @@ internal static class ResourceProcess
 
     /// <summary>Runs a command of the resource, as a person does in the dashboard.</summary>
     /// <exception cref="InvalidOperationException">The command failed; the message is the one that the dashboard shows.</exception>
-    public static async Task<ExecuteCommandResult> CommandAsync(DistributedApplication app, string resource, string command)
+    public static async Task<ExecuteCommandResult> CommandAsync(DistributedApplication app, string resource, string command, params (string Name, string Value)[] arguments)
     {
-        var result = await app.Services.GetRequiredService<ResourceCommandService>().ExecuteCommandAsync(resource, command, TestContext.Current.CancellationToken);
+        var inputs = new InteractionInputCollection([.. arguments.Select(a => new InteractionInput { Name = a.Name, Value = a.Value, InputType = InputType.Text })]);
+        var commands = app.Services.GetRequiredService<ResourceCommandService>();
+        var result = arguments.Length == 0
+            ? await commands.ExecuteCommandAsync(resource, command, TestContext.Current.CancellationToken)
+            : await commands.ExecuteCommandAsync(resource, command, inputs, TestContext.Current.CancellationToken);
         return result.Success ? result : throw new InvalidOperationException($"{command} of {resource} failed: {result.Message}");
     }
 
@@ -27,7 +31,11 @@ internal static class ResourceProcess
         var killed = IdOf(app, resource) ?? throw new InvalidOperationException($"{resource} has no process.");
         await CommandAsync(app, resource, "kill");
         await Eventually.HoldsAsync($"{resource} to have a new process", () => Task.FromResult(IdOf(app, resource)), id => id is not null && id != killed);
-        await app.ResourceNotifications.WaitForResourceHealthyAsync(resource, WaitBehavior.WaitOnResourceUnavailable, TestContext.Current.CancellationToken)
-            .WaitAsync(Eventually.Patience);
+        await HealthyAsync(app, resource);
     }
+
+    /// <summary>Waits until the resource is healthy, even if it is stopped or crashed now.</summary>
+    public static Task HealthyAsync(DistributedApplication app, string resource) =>
+        app.ResourceNotifications.WaitForResourceHealthyAsync(resource, WaitBehavior.WaitOnResourceUnavailable, TestContext.Current.CancellationToken)
+            .WaitAsync(Eventually.Patience, TestContext.Current.CancellationToken);
 }
