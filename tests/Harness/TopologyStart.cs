@@ -19,7 +19,8 @@ internal static class TopologyStart
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         deadline.CancelAfter(Patience);
-        List<string> arguments = ["--random-ports", "--state", stateFolder, .. moreArguments];
+        // Native servers, also beside a container engine: the tests kill and pause processes. CI runs the topology on containers by --check.
+        List<string> arguments = ["--random-ports", "--infrastructure", "native", "--state", stateFolder, .. moreArguments];
         // The testing builder gives each endpoint another port than the one asked for; --random-ports has already chosen free ones.
         arguments.Add("DcpPublisher:RandomizePorts=false");
         if (otlpEndpoint is not null)

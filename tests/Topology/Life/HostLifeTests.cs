@@ -17,7 +17,7 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
     {
         const string jurisdiction = "T-CTRL-C";
         LoadResult load;
-        await using (var host = new HostProcess(state.Path, "--random-ports"))
+        await using (var host = new HostProcess(state.Path, "--random-ports", "--infrastructure", "native"))
         {
             var shop = new Shop(await host.HealthyAsync(), jurisdiction);
             await shop.StockAsync();
@@ -32,7 +32,7 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
             await Eventually.HoldsAsync("the processes of the host to be gone", () => Task.FromResult(host.Leftovers()), left => left.Count == 0);
         }
 
-        await using (var host = new HostProcess(state.Path, "--random-ports"))
+        await using (var host = new HostProcess(state.Path, "--random-ports", "--infrastructure", "native"))
         {
             var shop = new Shop(await host.HealthyAsync(), jurisdiction);
             var ledger = await shop.SettledAsync();
@@ -47,14 +47,14 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task A_killed_host_leaves_no_process_and_the_next_start_works()
     {
-        var killed = new HostProcess(state.Path, "--random-ports");
+        var killed = new HostProcess(state.Path, "--random-ports", "--infrastructure", "native");
         await killed.HealthyAsync();
         await killed.SignalAsync("KILL");
         await killed.EndedAsync(EndPatience);
         await Eventually.HoldsAsync("the processes of the killed host to be gone", () => Task.FromResult(killed.Leftovers()), left => left.Count == 0, TimeSpan.FromSeconds(10));
         await killed.DisposeAsync();
 
-        await using var next = new HostProcess(state.Path, "--random-ports", "--check");
+        await using var next = new HostProcess(state.Path, "--random-ports", "--infrastructure", "native", "--check");
         Assert.Equal(0, await next.EndedAsync(TimeSpan.FromMinutes(5)));
         Assert.Contains("Check passed", next.Output, StringComparison.Ordinal);
     }
@@ -62,7 +62,7 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public async Task A_second_Ctrl_C_ends_at_once()
     {
-        await using var host = new HostProcess(state.Path, "--random-ports");
+        await using var host = new HostProcess(state.Path, "--random-ports", "--infrastructure", "native");
         await host.HealthyAsync();
         await host.SignalAsync("INT", group: true);
         await host.SignalAsync("INT", group: true);
