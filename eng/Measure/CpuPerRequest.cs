@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Google.Protobuf;
+using Hybrid.Pricing.V1;
+using Hybrid.Toolchain;
 
 namespace Hybrid.Measure;
 
@@ -10,24 +13,39 @@ internal static class CpuPerRequest
     private const int Requests = 200_000;
     private const int Rounds = 5;
     private const int AnswerBytes = 170;
-    private static readonly string[] Shape = ["-c", "8", "-m", "16", "-t", "1", "-n", $"{Requests}"];
 
     public static async Task ReportAsync(RunningSystem system)
     {
-        var body = Load.QuoteFile(system);
-        var dataPlane = ServiceProcess.IdOf("data-plane-1", system.Url("data-plane-1", "http"));
-        using var bare = BareServer.Start();
-        List<double> reference = [], quote = [];
-        var before = await system.BookedAsync();
-        for (var round = 0; round < Rounds; round++)
+        var folder = Directory.CreateTempSubdirectory("hybrid-measure-");
+        var (answer, question) = (Path.Combine(folder.FullName, "answer"), Path.Combine(folder.FullName, "question"));
+        await File.WriteAllBytesAsync(answer, new byte[AnswerBytes]);
+        var quote = new QuoteRequest { CurrencyCode = RunningSystem.Currency, Jurisdiction = system.Jurisdiction, Lines = { new QuoteLine { Sku = system.Sku, Quantity = 3 } } };
+        // gRPC's frame: not compressed, length in four bytes.
+        await File.WriteAllBytesAsync(question, [0, 0, 0, 0, (byte)quote.CalculateSize(), .. quote.ToByteArray()]);
+        var url = new Uri(system.Url("data-plane-1", "grpc"), "/hybrid.pricing.v1.PricingService/Quote");
+        string[] ask = ["-d", question, "-H", "content-type: application/grpc", "-H", "te: trailers", url.ToString()];
+
+        var dataPlane = await ServiceProcess.ListeningAsync(system.Url("data-plane-1", "grpc").Port) ?? throw new MeasurementException("data-plane-1 does not run on this machine.");
+        var port = FreePort();
+        using var bare = StartBareServer(folder.FullName, port);
+        try
         {
-            reference.Add(await MicrosecondsAsync(bare.Id, [.. Shape, bare.Url]));
-            quote.Add(await MicrosecondsAsync(dataPlane, [.. Shape, .. Load.Quotes(system, "data-plane-1", body)]));
+            List<double> reference = [], quotes = [];
+            var before = await system.BookedAsync();
+            for (var round = 0; round < Rounds; round++)
+            {
+                reference.Add(await MicrosecondsAsync(bare.Id, $"http://127.0.0.1:{port}/answer"));
+                quotes.Add(await MicrosecondsAsync(dataPlane, ask));
+            }
+            await WaitForLedgerAsync(system, before + ((long)Requests * Rounds));
+            var (c, rust) = (Median(reference), Median(quotes));
+            Console.WriteLine($"CPU per request, median of {Rounds} rounds of {Requests}: bare nghttpd {c:0.0} µs, quote {rust:0.0} µs, ratio {rust / c:0.00}");
         }
-        await WaitForLedgerAsync(system, before + ((long)Requests * Rounds));
-        File.Delete(body);
-        var (c, rust) = (Median(reference), Median(quote));
-        Console.WriteLine($"CPU per request, median of {Rounds} rounds of {Requests}: bare nghttpd {c:0.0} µs, quote {rust:0.0} µs, ratio {rust / c:0.00}");
+        finally
+        {
+            bare.Kill();
+            folder.Delete(recursive: true);
+        }
     }
 
     /// <summary>Every quote of the load was answered well, or the ledger would not have it.</summary>
@@ -42,44 +60,36 @@ internal static class CpuPerRequest
         Console.WriteLine($"All {expected} quotes are in the ledger, {clock.Elapsed.TotalSeconds:0.0} s after the last.");
     }
 
-    private static async Task<double> MicrosecondsAsync(int process, IEnumerable<string> load)
+    /// <summary>CPU time that a process spends on a request of h2load's.</summary>
+    private static async Task<double> MicrosecondsAsync(int process, params string[] load)
     {
         var before = ServiceProcess.CpuOf(process);
-        await Load.RunAsync(load, Requests);
+        var result = await Subprocess.RunAsync("h2load", ["-c", "8", "-m", "16", "-t", "1", "-n", $"{Requests}", .. load]);
+        if (result.ExitCode == Subprocess.NotFound)
+            throw new MeasurementException("h2load is not on PATH (Debian: nghttp2-client).");
+        if (!result.Output.Contains($"{Requests} succeeded, 0 failed, 0 errored", StringComparison.Ordinal))
+            throw new MeasurementException($"h2load did not get {Requests} good answers:\n{result.Tail()}");
         return (ServiceProcess.CpuOf(process) - before).TotalMicroseconds / Requests;
     }
 
     private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
 
-    private sealed class BareServer(Process process, string folder, int port) : IDisposable
+    private static Process StartBareServer(string folder, int port)
     {
-        public int Id => process.Id;
-
-        public string Url => $"http://127.0.0.1:{port}/answer";
-
-        public static BareServer Start()
+        try
         {
-            var folder = Directory.CreateTempSubdirectory("hybrid-measure-").FullName;
-            File.WriteAllBytes(Path.Combine(folder, "answer"), new byte[AnswerBytes]);
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-            listener.Stop();
-            try
-            {
-                return new BareServer(Process.Start("nghttpd", ["--no-tls", "-a", "127.0.0.1", "-d", folder, $"{port}"]), folder, port);
-            }
-            catch (System.ComponentModel.Win32Exception)
-            {
-                throw new MeasurementException("nghttpd is not on PATH (Debian: nghttp2-server).");
-            }
+            return Process.Start("nghttpd", ["--no-tls", "-a", "127.0.0.1", "-d", folder, $"{port}"]);
         }
-
-        public void Dispose()
+        catch (System.ComponentModel.Win32Exception)
         {
-            process.Kill();
-            process.Dispose();
-            Directory.Delete(folder, recursive: true);
+            throw new MeasurementException("nghttpd is not on PATH (Debian: nghttp2-server).");
         }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -1,6 +1,6 @@
 using Hybrid.Measure;
 
-// First figures of a running topology (Linux, with h2load and nghttpd of nghttp2 on PATH). docs/performance.md says how to read them.
+// Figures of a running topology (Linux, with ss of iproute2, and h2load and nghttpd of nghttp2, on PATH). docs/performance.md says how to read them.
 if (args is not [var state])
 {
     await Console.Error.WriteLineAsync(

@@ -4,34 +4,25 @@ using System.Text.Json.Nodes;
 
 namespace Hybrid.Measure;
 
-/// <summary>The topology as its endpoints.json tells, stocked with one item, one tax rule and one promotion to measure with.</summary>
+/// <summary>The topology that an endpoints.json describes, stocked with one item, one tax rule and one promotion to measure with.</summary>
 internal sealed class RunningSystem : IDisposable
 {
     public const string Currency = "EUR";
     private readonly HttpClient http = new();
     private readonly JsonNode endpoints;
 
-    private RunningSystem(JsonNode endpoints, string state)
-    {
-        this.endpoints = endpoints;
-        State = state;
-    }
-
-    /// <summary>The state folder that the topology runs on.</summary>
-    public string State { get; }
+    private RunningSystem(JsonNode endpoints) => this.endpoints = endpoints;
 
     public string Sku { get; } = "measure-" + Guid.NewGuid().ToString("N")[..12];
 
     public string Jurisdiction { get; } = "M-" + Guid.NewGuid().ToString("N")[..10].ToUpperInvariant();
-
-    public static IReadOnlyList<string> Services => ["control-plane", "data-plane-1", "data-plane-2", "metering"];
 
     public static async Task<RunningSystem> OpenAsync(string state)
     {
         var file = Path.Combine(state, "endpoints.json");
         if (!File.Exists(file))
             throw new MeasurementException($"{file} is not there. Start the topology first: dotnet run --project AppHost -- --state {state}");
-        var system = new RunningSystem(JsonNode.Parse(await File.ReadAllTextAsync(file))!, Path.TrimEndingDirectorySeparator(Path.GetFullPath(state)));
+        var system = new RunningSystem(JsonNode.Parse(await File.ReadAllTextAsync(file))!);
         await system.PostAsync("/v1/tax-rules", new { jurisdiction = system.Jurisdiction, category = "standard", ratePpm = 190_000 });
         await system.PostAsync("/v1/items", new { sku = system.Sku, name = "Measured", unitPrice = new { currencyCode = Currency, minorUnits = 1_999 } });
         await system.PostAsync(
@@ -43,6 +34,19 @@ internal sealed class RunningSystem : IDisposable
     public void Dispose() => http.Dispose();
 
     public Uri Url(string resource, string endpoint) => new((string)endpoints["resources"]![resource]![endpoint]!);
+
+    /// <summary>The processes that listen for the resources and the dashboard on this machine, by resource and program.</summary>
+    public async Task<IReadOnlyDictionary<string, int>> ProcessesAsync()
+    {
+        var found = new Dictionary<string, int>();
+        var urls = endpoints["resources"]!.AsObject().Select(r => (r.Key, Url: r.Value!.AsObject().FirstOrDefault().Value));
+        foreach (var (name, url) in urls.Append(("dashboard", endpoints["dashboard"]?["url"])))
+        {
+            if (url is not null && await ServiceProcess.ListeningAsync(new Uri((string)url!).Port) is { } id)
+                found[$"{name} ({(await File.ReadAllTextAsync($"/proc/{id}/comm")).Trim()})"] = id;
+        }
+        return found;
+    }
 
     /// <summary>Quotes in the ledger for this run's jurisdiction.</summary>
     public async Task<long> BookedAsync()

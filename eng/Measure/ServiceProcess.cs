@@ -1,57 +1,21 @@
 using System.Globalization;
-using System.Text;
+using System.Text.RegularExpressions;
+using Hybrid.Toolchain;
 
 namespace Hybrid.Measure;
 
 /// <summary>What the kernel says of a process (Linux).</summary>
-internal static class ServiceProcess
+internal static partial class ServiceProcess
 {
     private const int TicksPerSecond = 100;
 
-    /// <summary>The process that AppHost started for a resource: it carries the resource's name in its environment.</summary>
-    public static int IdOf(string resource, Uri http)
+    /// <summary>The process that listens on a port of this machine; null where none of ours does.</summary>
+    public static async Task<int?> ListeningAsync(int port)
     {
-        var name = Encoding.UTF8.GetBytes($"OTEL_SERVICE_NAME={resource}\0");
-        var port = Encoding.UTF8.GetBytes($"HTTP_PORT={http.Port.ToString(CultureInfo.InvariantCulture)}\0");
-        foreach (var folder in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
-        {
-            try
-            {
-                var environment = File.ReadAllBytes(Path.Combine(folder, "environ"));
-                if (environment.AsSpan().IndexOf(name) >= 0 && environment.AsSpan().IndexOf(port) >= 0)
-                    return int.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // Another user's process, or one that has just ended.
-            }
-        }
-        throw new MeasurementException($"No process of {resource} is running.");
-    }
-
-    /// <summary>The processes beside ours: the host, and the servers that it runs on the state folder. Empty for what runs elsewhere.</summary>
-    public static IReadOnlyDictionary<string, int> Surroundings(string state)
-    {
-        var found = new Dictionary<string, int>();
-        foreach (var folder in Directory.EnumerateDirectories("/proc").Where(d => int.TryParse(Path.GetFileName(d), out _)))
-        {
-            string command;
-            try
-            {
-                command = File.ReadAllText(Path.Combine(folder, "cmdline")).Replace('\0', ' ');
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                continue;
-            }
-            var name = command.Contains($"-D {state}/postgres/data ", StringComparison.Ordinal) ? "postgres (main process)"
-                : command.Contains($"kafka.Kafka {state}/kafka/", StringComparison.Ordinal) ? "kafka-server"
-                : command.Contains("/AppHost ", StringComparison.Ordinal) && command.Contains($"--state {state} ", StringComparison.Ordinal) ? "AppHost with telemetry"
-                : null;
-            if (name is not null)
-                found.TryAdd(name, int.Parse(Path.GetFileName(folder), CultureInfo.InvariantCulture));
-        }
-        return found;
+        var sockets = await Subprocess.RunAsync("ss", ["-Hltnp", $"sport = :{port}"]);
+        if (!sockets.Succeeded)
+            throw new MeasurementException($"ss failed (Debian: iproute2):\n{sockets.Tail()}");
+        return Process().Match(sockets.Output) is { Success: true } match ? int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) : null;
     }
 
     public static TimeSpan CpuOf(int process)
@@ -67,4 +31,7 @@ internal static class ServiceProcess
         var line = File.ReadLines($"/proc/{process}/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal));
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0;
     }
+
+    [GeneratedRegex(@"pid=(\d+)")]
+    private static partial Regex Process();
 }

@@ -5,8 +5,13 @@ namespace Hybrid.Tests.Latency;
 /// <summary>How much a measurement may waver before it counts. Stated in budgets.json beside the limits.</summary>
 public sealed record NoisePolicy(string Policy, int Rounds, double SecondsPerRound, int Attempts);
 
-/// <summary>The limit of one hop, as a ratio to a baseline that is measured in the same run.</summary>
-public sealed record Budget(string Name, string Hop, string Baseline, double Percentile, int RatePerSecond, double MaxRatio);
+/// <summary>The limit of one hop: a ratio to a baseline that is measured in the same run, or a time.</summary>
+/// <param name="Percentile">50 or 99.</param>
+/// <param name="RatePerSecond">Calls a second; null where each call waits for the one before it.</param>
+/// <param name="MaxMilliseconds">The limit where it is a time.</param>
+/// <param name="CalmMilliseconds">A measurement counts only while the baseline stays below this.</param>
+public sealed record Budget(
+    string Name, string Hop, string Baseline, double Percentile, int? RatePerSecond = null, double? MaxRatio = null, double? MaxMilliseconds = null, double? CalmMilliseconds = null);
 
 /// <summary>The one file of latency budgets.</summary>
 public sealed record BudgetFile(NoisePolicy Noise, IReadOnlyList<Budget> Budgets)
@@ -14,7 +19,7 @@ public sealed record BudgetFile(NoisePolicy Noise, IReadOnlyList<Budget> Budgets
     private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true };
 
     public static BudgetFile Load() =>
-        JsonSerializer.Deserialize<BudgetFile>(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Latency/budgets.json")), Options)
+        JsonSerializer.Deserialize<BudgetFile>(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "budgets.json")), Options)
         ?? throw new InvalidDataException("budgets.json is empty.");
 
     public Budget this[string name] => Budgets.Single(b => b.Name == name);
