@@ -15,6 +15,9 @@ public sealed class BarePlanes : RunningSystem
     private readonly List<ChildProcess> planes = [];
     private bool stopped;
 
+    /// <summary>Holds the data of the planes and of native stores; removed at the end.</summary>
+    internal string StateFolder => state.Path;
+
     internal IStores Stores { get; private set; } = null!;
 
     /// <summary>Why the stores are not in containers; empty when they are.</summary>
@@ -62,7 +65,7 @@ public sealed class BarePlanes : RunningSystem
         var ports = Ports.Free();
         (Stores, WhyNotContainers) = await StoreChoice.ChooseAsync(state.Path, ports, cancellationToken);
         await Stores.StartAsync(cancellationToken);
-        Console.WriteLine($"Stores of the tests: {Stores.Description}");
+        TestContext.Current.SendDiagnosticMessage($"The stores of these tests are {Stores.Description}.");
 
         var standIn = Stores.KafkaIsStandIn ? "true" : "false";
         await StartPlaneAsync("control-plane", Programs.Go("control-plane"), ports.ControlPlane.Http, new()

@@ -78,7 +78,7 @@ public sealed class StoresInContainersTests(BarePlanes planes, ITestOutputHelper
 {
     public override ValueTask InitializeAsync()
     {
-        Assert.SkipUnless(Planes.Stores.InContainers, $"No container engine: {Planes.WhyNotContainers}.");
+        Assert.SkipUnless(Planes.Stores.InContainers, $"The stores of this run are not in containers: {Planes.WhyNotContainers}");
         return base.InitializeAsync();
     }
 }
