@@ -7,10 +7,4 @@ namespace Hybrid.Tests.Contract.Borders;
 public abstract class BorderTest(BarePlanes planes, ITestOutputHelper output) : SystemTest(planes, output)
 {
     protected BarePlanes Planes { get; } = planes;
-
-    public override async ValueTask InitializeAsync()
-    {
-        await base.InitializeAsync();
-        Output.WriteLine($"On {Planes.Stores.Description}");
-    }
 }

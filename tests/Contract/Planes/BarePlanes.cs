@@ -104,7 +104,7 @@ public sealed class BarePlanes : RunningSystem
         {
             using var response = await Http.GetAsync(new Uri(Address(httpPort), "/readyz"));
             return response.StatusCode == HttpStatusCode.OK;
-        }, e => e is HttpRequestException);
+        }, Eventually.IsNotYet);
     }
 
     private static Uri Address(int port) => new($"http://127.0.0.1:{port}");

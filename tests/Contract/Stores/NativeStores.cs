@@ -53,8 +53,8 @@ internal sealed class NativeStores(string state, Ports ports) : IStores
                 : ["dotnet", KafkaStandIn.Program, $"{ports.Kafka}"],
             kafkaFolder, endSignal: "TERM");
 
-        await database.WaitAsync("to answer a query", QueryAsync, e => e is NpgsqlException);
-        await broker.WaitAsync("to name its brokers", NameBrokersAsync, e => e is KafkaException);
+        await database.WaitAsync("to answer a query", QueryAsync, Eventually.IsNotYet);
+        await broker.WaitAsync("to name its brokers", NameBrokersAsync, IsNotYet);
     }
 
     public Task<IReadOnlyList<string>> LogTailAsync(string server, int lines) =>
@@ -89,4 +89,7 @@ internal sealed class NativeStores(string state, Ports ports) : IStores
         using var client = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = Kafka }).SetLogHandler((_, _) => { }).Build();
         return client.GetMetadata(TimeSpan.FromSeconds(1)).Brokers.Count > 0;
     });
+
+    private static bool IsNotYet(Exception failure) =>
+        failure is KafkaException { Error.Code: ErrorCode.Local_Transport or ErrorCode.Local_AllBrokersDown or ErrorCode.Local_TimedOut };
 }
