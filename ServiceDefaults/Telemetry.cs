@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
 
 namespace Hybrid.ServiceDefaults;
@@ -21,7 +22,11 @@ internal static class Telemetry
             logging.IncludeFormattedMessage = true;
             logging.IncludeScopes = true;
         });
+        // An id for each run of the program, unless OTEL_RESOURCE_ATTRIBUTES names one: without it a backend would take the metrics of
+        // two instances for those of one.
+        KeyValuePair<string, object> instance = new("service.instance.id", Guid.NewGuid().ToString());
         var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(resource => resource.AddAttributes([instance]).AddEnvironmentVariableDetector())
             .WithMetrics(metrics => metrics
                 .AddAspNetCoreInstrumentation()
                 .AddHttpClientInstrumentation()

@@ -8,6 +8,9 @@ internal static class SetUp
     public static Task<ToolSet> ToolsAsync(ITestOutputHelper? output = null) =>
         Setup.RunAsync(new Progress(Say(output)), TestContext.Current.CancellationToken);
 
+    public static Task BuildGoAsync(ITestOutputHelper? output = null) =>
+        Programs.BuildGoAsync(Workspace.GoModule, "./cmd/control-plane", new Progress(Say(output)), TestContext.Current.CancellationToken);
+
     public static Task BuildRustAsync(ITestOutputHelper? output = null) =>
         Programs.BuildRustAsync(new Progress(Say(output)), TestContext.Current.CancellationToken);
 

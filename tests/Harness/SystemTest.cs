@@ -74,7 +74,7 @@ public abstract class SystemTest(RunningSystem system, ITestOutputHelper output)
             $"{node.Name} to price with version {version}",
             async () => await node.Pricing.QuoteAsync(request, cancellationToken: Cancellation),
             quote => quote.SnapshotVersion >= version,
-            retryOn: e => e is Grpc.Core.RpcException);
+            retryOn: Eventually.IsNotYet);
 
     private static Hybrid.Money.V1.Money Euro(long minorUnits, string currency = "EUR") => new() { CurrencyCode = currency, MinorUnits = minorUnits };
 }

@@ -4,11 +4,12 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Grpc.Core;
 using Hybrid.Catalog.V1;
+using Hybrid.Tests.Contract.Planes;
 
 namespace Hybrid.Tests.Contract.Borders;
 
 /// <summary>The catalog's promises: versions on every write, repeatable creates, pages, and REST that says the same as gRPC.</summary>
-public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
+public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output) : BorderTest(planes, output)
 {
     protected override IReadOnlyList<string> Concerned => ["control-plane"];
 
@@ -18,16 +19,16 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
         var item = await CreateItemAsync(100);
         var changed = item.Clone();
         changed.UnitPrice.MinorUnits = 200;
-        var updated = (await Topology.Catalog.UpdateItemAsync(new() { Item = changed }, cancellationToken: Cancellation)).Item;
+        var updated = (await Planes.Catalog.UpdateItemAsync(new() { Item = changed }, cancellationToken: Cancellation)).Item;
         Assert.True(updated.Version > item.Version);
 
-        var stale = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation));
+        var stale = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.Aborted, stale.StatusCode);
         Assert.Equal("VERSION_MISMATCH", stale.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
         var staleDelete = await Assert.ThrowsAsync<RpcException>(
-            async () => await Topology.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
+            async () => await Planes.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.Aborted, staleDelete.StatusCode);
-        Assert.Equal(updated, (await Topology.Catalog.GetItemAsync(new() { Sku = item.Sku }, cancellationToken: Cancellation)).Item);
+        Assert.Equal(updated, (await Planes.Catalog.GetItemAsync(new() { Sku = item.Sku }, cancellationToken: Cancellation)).Item);
     }
 
     [Fact]
@@ -38,18 +39,18 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
             RequestId = Guid.NewGuid().ToString(),
             Item = new Item { Sku = UniqueName("sku"), Name = "Once", UnitPrice = new() { CurrencyCode = "EUR", MinorUnits = 5 } },
         };
-        var first = await Topology.Catalog.CreateItemAsync(request, cancellationToken: Cancellation);
-        Assert.Equal(first, await Topology.Catalog.CreateItemAsync(request, cancellationToken: Cancellation));
+        var first = await Planes.Catalog.CreateItemAsync(request, cancellationToken: Cancellation);
+        Assert.Equal(first, await Planes.Catalog.CreateItemAsync(request, cancellationToken: Cancellation));
 
         var other = request.Clone();
         other.Item.Name = "Twice";
-        var reused = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.CreateItemAsync(other, cancellationToken: Cancellation));
+        var reused = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.CreateItemAsync(other, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.AlreadyExists, reused.StatusCode);
         Assert.Equal("REQUEST_ID_REUSED", reused.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
 
         var twin = request.Clone();
         twin.RequestId = "";
-        var duplicate = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.CreateItemAsync(twin, cancellationToken: Cancellation));
+        var duplicate = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.CreateItemAsync(twin, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.AlreadyExists, duplicate.StatusCode);
     }
 
@@ -62,7 +63,7 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
         var token = "";
         do
         {
-            var page = await Topology.Catalog.ListItemsAsync(new() { PageSize = 3, PageToken = token }, cancellationToken: Cancellation);
+            var page = await Planes.Catalog.ListItemsAsync(new() { PageSize = 3, PageToken = token }, cancellationToken: Cancellation);
             Assert.True(page.Items.Count <= 3);
             all.AddRange(page.Items.Select(i => i.Sku));
             token = page.NextPageToken;
@@ -71,9 +72,9 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
         Assert.Equal(all.Distinct().Order(StringComparer.Ordinal), all);
         Assert.True(all.Count >= 7);
 
-        var forged = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.ListItemsAsync(new() { PageToken = "forged" }, cancellationToken: Cancellation));
+        var forged = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.ListItemsAsync(new() { PageToken = "forged" }, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.InvalidArgument, forged.StatusCode);
-        var negative = await Assert.ThrowsAsync<RpcException>(async () => await Topology.Catalog.ListItemsAsync(new() { PageSize = -1 }, cancellationToken: Cancellation));
+        var negative = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.ListItemsAsync(new() { PageSize = -1 }, cancellationToken: Cancellation));
         Assert.Equal(StatusCode.InvalidArgument, negative.StatusCode);
     }
 
@@ -83,7 +84,7 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
         var sku = UniqueName("rest");
         var created = await SendAsync(HttpMethod.Post, "/v1/items", new { sku, name = "Mug", unitPrice = new { currencyCode = "EUR", minorUnits = "1050" } });
         Assert.Equal("1050", (string?)created["unitPrice"]!["minorUnits"]);
-        Assert.Equal(sku, (await Topology.Catalog.GetItemAsync(new() { Sku = sku }, cancellationToken: Cancellation)).Item.Sku);
+        Assert.Equal(sku, (await Planes.Catalog.GetItemAsync(new() { Sku = sku }, cancellationToken: Cancellation)).Item.Sku);
 
         var version = (string?)created["version"];
         var updated = await SendAsync(HttpMethod.Put, $"/v1/items/{sku}", new { sku, name = "Cup", unitPrice = new { currencyCode = "EUR", minorUnits = "1100" }, version });
@@ -100,7 +101,7 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
     public async Task The_article_s_endpoint_taxes_at_nineteen_per_cent()
     {
         using var content = new StringContent("""{"name":"Widget","price":19.99}""", Encoding.UTF8, "application/json");
-        using var response = await Topology.Http.PostAsync(new Uri(Topology.ControlPlaneHttp, "/items"), content, Cancellation);
+        using var response = await Planes.Http.PostAsync(new Uri(Planes.ControlPlaneHttp, "/items"), content, Cancellation);
         var body = await response.Content.ReadAsStringAsync(Cancellation);
         Assert.True(response.IsSuccessStatusCode, body);
         var answer = JsonNode.Parse(body)!;
@@ -118,8 +119,8 @@ public sealed class CatalogApiTests(RunningTopology topology, ITestOutputHelper 
 
     private async Task<JsonNode> SendAsync(HttpMethod method, string path, object? body = null, HttpStatusCode expected = HttpStatusCode.OK)
     {
-        using var request = new HttpRequestMessage(method, new Uri(Topology.ControlPlaneHttp, path)) { Content = body is null ? null : JsonContent.Create(body) };
-        using var response = await Topology.Http.SendAsync(request, Cancellation);
+        using var request = new HttpRequestMessage(method, new Uri(Planes.ControlPlaneHttp, path)) { Content = body is null ? null : JsonContent.Create(body) };
+        using var response = await Planes.Http.SendAsync(request, Cancellation);
         var text = await response.Content.ReadAsStringAsync(Cancellation);
         Assert.True(response.StatusCode == expected, $"{method} {path}: {(int)response.StatusCode} {text}");
         return JsonNode.Parse(text)!;

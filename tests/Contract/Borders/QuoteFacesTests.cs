@@ -5,11 +5,12 @@ using Google.Protobuf;
 using Grpc.Core;
 using Hybrid.Catalog.V1;
 using Hybrid.Pricing.V1;
+using Hybrid.Tests.Contract.Planes;
 
 namespace Hybrid.Tests.Contract.Borders;
 
 /// <summary>A quote is the same over gRPC, JSON and the stream, on every replica, and the same as the oracle's.</summary>
-public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
+public sealed class QuoteFacesTests(BarePlanes planes, ITestOutputHelper output) : BorderTest(planes, output)
 {
     private static readonly JsonParser StrictParser = new(JsonParser.Settings.Default);
 
@@ -19,9 +20,9 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     public async Task JSON_and_gRPC_answer_alike()
     {
         var request = await StockedBasketAsync();
-        var overGrpc = await Topology.Nodes[0].Pricing.QuoteAsync(request, cancellationToken: Cancellation);
-        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Topology.Nodes[0], request)));
-        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Topology.Nodes[1], request)));
+        var overGrpc = await Planes.Nodes[0].Pricing.QuoteAsync(request, cancellationToken: Cancellation);
+        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Planes.Nodes[0], request)));
+        Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Planes.Nodes[1], request)));
     }
 
     [Fact]
@@ -29,12 +30,12 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     {
         var good = await StockedBasketAsync();
         var bad = Basket(("no-such-sku", 1));
-        using var call = Topology.Nodes[0].Pricing.QuoteStream(cancellationToken: Cancellation);
+        using var call = Planes.Nodes[0].Pricing.QuoteStream(cancellationToken: Cancellation);
         for (var i = 0; i < 30; i++)
             await call.RequestStream.WriteAsync(new QuoteStreamRequest { CorrelationId = i.ToString(CultureInfo.InvariantCulture), Quote = i % 3 == 1 ? bad : good }, Cancellation);
         await call.RequestStream.CompleteAsync();
 
-        var expected = Comparable(await Topology.Nodes[0].Pricing.QuoteAsync(good, cancellationToken: Cancellation));
+        var expected = Comparable(await Planes.Nodes[0].Pricing.QuoteAsync(good, cancellationToken: Cancellation));
         var count = 0;
         await foreach (var answer in call.ResponseStream.ReadAllAsync(Cancellation))
         {
@@ -52,7 +53,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     public async Task Random_baskets_are_priced_as_the_oracle_prices_them()
     {
         var (catalog, version) = await RandomCatalogAsync();
-        await WaitForVersionAsync(Topology.Nodes[0], Basket((catalog.Items[0].Sku, 1)), version);
+        await WaitForVersionAsync(Planes.Nodes[0], Basket((catalog.Items[0].Sku, 1)), version);
         var line = Gen.Select(Gen.Int[0, catalog.Items.Count - 1], Gen.Long[1, 10_000]).Select((i, quantity) => (catalog.Items[i].Sku, quantity));
         var baskets = Gen.Select(line.Array[1, 20], Gen.Int[0, 2].Select(i => ((string[])["", "SAVE", "OTHER"])[i])).Select((lines, coupon) =>
         {
@@ -75,7 +76,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
             }
             try
             {
-                actual = Comparable(await Topology.Nodes[0].Pricing.QuoteAsync(basket, cancellationToken: Cancellation)).ToString();
+                actual = Comparable(await Planes.Nodes[0].Pricing.QuoteAsync(basket, cancellationToken: Cancellation)).ToString();
             }
             catch (RpcException e)
             {
@@ -102,7 +103,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
             promotion.Name = "Random";
             promotion.Skus.Add(items.Select(i => i.Sku));
             promotion.Budget = new() { CurrencyCode = "EUR", MinorUnits = long.MaxValue / 4 };
-            promotions.Add((await Topology.Catalog.CreatePromotionAsync(new() { Promotion = promotion }, cancellationToken: Cancellation)).Promotion);
+            promotions.Add((await Planes.Catalog.CreatePromotionAsync(new() { Promotion = promotion }, cancellationToken: Cancellation)).Promotion);
         }
         return (new OracleCatalog(items, rules, promotions), promotions[^1].Version);
     }
@@ -113,7 +114,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
         await CreateTaxRuleAsync(190_000);
         var promotion = await CreatePromotionAsync(100_000, 1_000_000, item.Sku);
         var request = Basket((item.Sku, 3));
-        foreach (var node in Topology.Nodes)
+        foreach (var node in Planes.Nodes)
             await WaitForVersionAsync(node, request, promotion.Version);
         return request;
     }
@@ -121,7 +122,7 @@ public sealed class QuoteFacesTests(RunningTopology topology, ITestOutputHelper 
     private async Task<QuoteResponse> QuoteJsonAsync(DataPlaneNode node, QuoteRequest request)
     {
         using var content = new StringContent(JsonFormatter.Default.Format(request), Encoding.UTF8, "application/json");
-        using var response = await Topology.Http.PostAsync(new Uri(node.Http, "/v1/quotes"), content, Cancellation);
+        using var response = await Planes.Http.PostAsync(new Uri(node.Http, "/v1/quotes"), content, Cancellation);
         var text = await response.Content.ReadAsStringAsync(Cancellation);
         Assert.True(response.IsSuccessStatusCode, text);
         return StrictParser.Parse<QuoteResponse>(text);

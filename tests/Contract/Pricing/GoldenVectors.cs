@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Google.Protobuf;
 using Hybrid.Catalog.V1;
 using Hybrid.Pricing.V1;
+using Hybrid.Tests.Contract.Borders;
 
 namespace Hybrid.Tests.Contract.Pricing;
 

@@ -10,7 +10,6 @@ public sealed partial class ArchitectureDocumentTests
     private static readonly string[] CoveredByParent =
     [
         "go-control-plane/gen/", "go-control-plane/cmd/", "go-control-plane/internal/postgres/", "protos/hybrid/", "protos/opentelemetry/", "protos/testdata/",
-        "tests/Hosts/", "tests/LocalHosting/",
     ];
 
     [Fact]
