@@ -10,10 +10,11 @@ use kafka::message::{Header, OwnedHeaders};
 use kafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use kafka::{ClientConfig, ClientContext};
 use prost::Message;
-use telemetry::{Meter, TraceContext};
+use telemetry::Meter;
 
 use crate::quotes::Answered;
 use crate::time::Rfc3339;
+use crate::trace::Trace;
 use crate::wire::put_varint;
 
 /// The topic of priced quotes.
@@ -114,8 +115,8 @@ impl Events {
         })
     }
 
-    /// Hands the event of a quote, `encoded`, to the producer. Where its queue is full the event is shed, counted and told.
-    pub(crate) fn publish(&self, quote: &Answered, encoded: &[u8], context: &TraceContext) {
+    /// Hands the event of a quote, `encoded`, to the producer. Where its queue is full the event is shed and counted.
+    pub(crate) fn publish(&self, quote: &Answered, encoded: &[u8], trace: &Trace<'_>) {
         let result = PAYLOAD.with_borrow_mut(|payload| {
             payload.clear();
             payload.extend_from_slice(&self.prefix);
@@ -124,7 +125,7 @@ impl Events {
             payload.extend_from_slice(encoded);
             let (id, time) = (quote.id.as_str().as_bytes(), Rfc3339::new(quote.at));
             let millis = quote.at.seconds.saturating_mul(1_000) + i64::from(quote.at.nanos / 1_000_000);
-            let traceparent = context.traceparent();
+            let traceparent = trace.context.traceparent();
             let headers = [
                 ("ce_specversion", "1.0".as_bytes()),
                 ("ce_id", id),
@@ -135,7 +136,8 @@ impl Events {
                 ("traceparent", &traceparent),
             ]
             .into_iter()
-            .fold(OwnedHeaders::new_with_capacity(7), |headers, (key, value)| {
+            .chain(trace.state().map(|state| ("tracestate", state.as_bytes())))
+            .fold(OwnedHeaders::new_with_capacity(8), |headers, (key, value)| {
                 headers.insert(Header { key, value: Some(value) })
             });
             let record = BaseRecord::to(TOPIC).key(id).payload(payload).timestamp(millis).headers(headers);
@@ -155,7 +157,7 @@ impl Events {
     }
 
     /// Makes the counts known.
-    pub(crate) fn register(&self, meter: &Meter) {
+    pub(crate) fn register(self: &Arc<Self>, meter: &Meter) {
         type Read = fn(&Counts) -> &AtomicU64;
         let counts: [(&str, &str, Read); 4] = [
             ("hybrid.quotes.events.queued", "Events handed to the producer", |counts| &counts.queued),
@@ -167,6 +169,10 @@ impl Events {
             let counts = Arc::clone(&self.counts);
             meter.observed_counter(name, "{event}", description, move || Counts::read(read(&counts)));
         }
+        let events = Arc::downgrade(self);
+        meter.gauge("hybrid.quotes.events.queue_depth", "{event}", "Events that wait for Kafka", move || {
+            events.upgrade().map(|events| events.producer.load().in_flight_count() as f64)
+        });
     }
 
     /// Whether Kafka takes events, and how many wait.

@@ -1,5 +1,6 @@
 use std::pin::Pin;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use contracts::hybrid::pricing::v1::pricing_service_server::{PricingService, PricingServiceServer};
 use contracts::hybrid::pricing::v1::{
@@ -7,15 +8,16 @@ use contracts::hybrid::pricing::v1::{
     quote_stream_response,
 };
 use futures_util::{Stream, StreamExt};
-use http::{HeaderMap, HeaderName};
+use http::uri::Authority;
 use lifecycle::Draining;
 use pricing::QuoteError;
-use telemetry::{Meter, TraceContext};
+use telemetry::{Kind, Meter, Status as SpanStatus};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::metrics::Calls;
-use crate::quotes::{Operation, Quotes};
+use crate::metrics::{Calls, code_name, is_server_error};
+use crate::quotes::{Answered, Quotes};
+use crate::trace::{Details, Parent, Trace, server_attributes};
 use crate::wire::Basket;
 
 /// Domain of the errors' `ErrorInfo`.
@@ -25,9 +27,6 @@ pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 
 const QUOTE: &str = "hybrid.pricing.v1.PricingService/Quote";
 const QUOTE_STREAM: &str = "hybrid.pricing.v1.PricingService/QuoteStream";
-const UNARY: Operation = Operation { name: QUOTE, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE)] };
-const STREAMED: Operation =
-    Operation { name: QUOTE_STREAM, attributes: &[("rpc.system.name", "grpc"), ("rpc.method", QUOTE_STREAM)] };
 
 /// `hybrid.pricing.v1.PricingService`.
 #[derive(Clone)]
@@ -53,28 +52,86 @@ impl Pricing {
     }
 
     /// Answers `Quote` without tonic, and appends the encoded answer to `out`; none when `message` is no plain request.
-    pub(crate) fn quote_at_once(
+    pub(crate) fn quote_at_once<B>(
         &self,
-        headers: &HeaderMap,
+        request: &http::Request<B>,
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Option<Result<(), Status>> {
         let start = Instant::now();
         let basket = Basket::read(message)?;
-        let result = self.quotes.answer_at_once(&basket, parent(headers), UNARY, out);
-        self.unary.record(&result, start.elapsed());
-        Some(result.map_err(|error| status(&error)))
+        let (now, parent) = (SystemTime::now(), Parent::read(request.headers()));
+        let trace = Trace::start(self.quotes.tracer(), &parent);
+        let result = self.quotes.answer_at_once(&basket, now, &trace, out);
+        self.unary.record(code(result.as_ref()), start.elapsed());
+        self.finish(&trace, QUOTE, now, request.uri().authority(), result.as_ref());
+        Some(result.map(drop).map_err(|error| status(&error)))
+    }
+
+    /// `Quote` was answered with `code`, other than by `quote_at_once`.
+    pub(crate) fn quote_ended(&self, code: Code, duration: Duration) {
+        self.unary.record(code_name(code), duration);
+    }
+
+    async fn streamed_quote(
+        &self,
+        request: QuoteRequest,
+        parent: &Parent<'_>,
+        authority: Option<&Authority>,
+    ) -> quote_stream_response::Result {
+        let (start, at) = (Instant::now(), SystemTime::now());
+        let trace = Trace::start(self.quotes.tracer(), parent);
+        let result = self.quotes.answer(request, &trace).await;
+        let answered = result.as_ref().map(|(_, answered)| answered);
+        self.streamed.record(code(answered), start.elapsed());
+        self.finish(&trace, QUOTE_STREAM, at, authority, answered);
+        match result {
+            Ok((response, _)) => quote_stream_response::Result::Quote(response),
+            Err(error) => quote_stream_response::Result::Error(wire_error(&error)),
+        }
+    }
+
+    fn finish(
+        &self,
+        trace: &Trace<'_>,
+        method: &'static str,
+        start: SystemTime,
+        authority: Option<&Authority>,
+        result: Result<&Answered, &QuoteError>,
+    ) {
+        trace.finish(self.quotes.tracer(), Kind::Server, start, || {
+            let code = code(result);
+            let mut attributes = Answered::attributes(result.map_err(QuoteError::reason));
+            attributes.extend([
+                ("rpc.system.name", "grpc".into()),
+                ("rpc.method", method.into()),
+                ("rpc.response.status_code", code.into()),
+            ]);
+            attributes.extend(server_attributes(authority));
+            let status = match result {
+                Err(error) if is_server_error(code) => {
+                    attributes.push(("error.type", code.into()));
+                    SpanStatus::Error(error.to_string())
+                }
+                _ => SpanStatus::Unset,
+            };
+            Details { name: method.into(), attributes, status }
+        });
     }
 }
 
 #[tonic::async_trait]
 impl PricingService for Pricing {
+    /// Whoever passes the call on to tonic takes its duration.
     async fn quote(&self, request: Request<QuoteRequest>) -> Result<Response<QuoteResponse>, Status> {
-        let start = Instant::now();
-        let parent = parent(request.metadata().as_ref());
-        let result = self.quotes.answer(request.into_inner(), parent, UNARY).await;
-        self.unary.record(&result, start.elapsed());
-        result.map(Response::new).map_err(|error| status(&error))
+        let start = SystemTime::now();
+        let (metadata, extensions, message) = request.into_parts();
+        let headers = metadata.into_headers();
+        let parent = Parent::read(&headers);
+        let trace = Trace::start(self.quotes.tracer(), &parent);
+        let result = self.quotes.answer(message, &trace).await;
+        self.finish(&trace, QUOTE, start, extensions.get(), result.as_ref().map(|(_, answered)| answered));
+        result.map(|(response, _)| Response::new(response)).map_err(|error| status(&error))
     }
 
     type QuoteStreamStream = Pin<Box<dyn Stream<Item = Result<QuoteStreamResponse, Status>> + Send>>;
@@ -83,19 +140,15 @@ impl PricingService for Pricing {
         &self,
         request: Request<tonic::Streaming<QuoteStreamRequest>>,
     ) -> Result<Response<Self::QuoteStreamStream>, Status> {
-        let parent = parent(request.metadata().as_ref());
+        let (metadata, extensions, messages) = request.into_parts();
+        let parent = Arc::new(Parent::read(metadata.as_ref()).into_owned());
+        let authority = extensions.get::<Authority>().cloned();
         let (pricing, draining) = (self.clone(), self.draining.clone());
-        let answers = request.into_inner().take_until(draining.begun()).then(move |message| {
-            let pricing = pricing.clone();
+        let answers = messages.take_until(draining.begun()).then(move |message| {
+            let (pricing, parent, authority) = (pricing.clone(), Arc::clone(&parent), authority.clone());
             async move {
                 let QuoteStreamRequest { correlation_id, quote } = message?;
-                let start = Instant::now();
-                let result = pricing.quotes.answer(quote.unwrap_or_default(), parent, STREAMED).await;
-                pricing.streamed.record(&result, start.elapsed());
-                let result = match result {
-                    Ok(quote) => quote_stream_response::Result::Quote(quote),
-                    Err(error) => quote_stream_response::Result::Error(wire_error(&error)),
-                };
+                let result = pricing.streamed_quote(quote.unwrap_or_default(), &parent, authority.as_ref()).await;
                 Ok(QuoteStreamResponse { correlation_id, result: Some(result) })
             }
         });
@@ -103,9 +156,8 @@ impl PricingService for Pricing {
     }
 }
 
-fn parent(headers: &HeaderMap) -> Option<TraceContext> {
-    const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-    TraceContext::parse(headers.get(TRACEPARENT)?.as_bytes()).ok()
+fn code(result: Result<&Answered, &QuoteError>) -> &'static str {
+    result.map_or_else(|error| error.code().name(), |_| "OK")
 }
 
 fn status(error: &QuoteError) -> Status {

@@ -1,59 +1,139 @@
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, body};
 use lifecycle::Readiness;
-use telemetry::{Meter, TraceContext};
+use telemetry::{Histograms, Kind, Meter, Status};
 
 use crate::grpc::MAX_MESSAGE;
 use crate::json;
-use crate::metrics::HttpRequests;
+use crate::metrics::{HttpRequest, http_requests};
 use crate::problem::Problem;
-use crate::quotes::{Operation, Quotes};
+use crate::quotes::{Answered, Quotes};
+use crate::trace::{Details, Parent, Trace, server_attributes};
 
 const ROUTE: &str = "/v1/quotes";
 
 #[derive(Clone)]
 struct Endpoint {
     quotes: Quotes,
-    requests: HttpRequests,
+    requests: Histograms<HttpRequest>,
 }
 
 /// `POST /v1/quotes`, `GET /livez`, `GET /readyz`.
 pub(crate) fn routes(quotes: Quotes, readiness: Readiness, meter: &Meter) -> Router {
-    let endpoint = Endpoint { quotes, requests: HttpRequests::new(meter, ROUTE) };
+    let requests = http_requests(meter);
+    let health = lifecycle::routes(readiness).layer(middleware::from_fn_with_state(requests.clone(), count));
     Router::new()
         .route(ROUTE, post(quote).fallback(wrong_method))
-        .with_state(endpoint)
-        .merge(lifecycle::routes(readiness))
         .fallback(not_found)
+        .with_state(Endpoint { quotes, requests })
+        .merge(health)
 }
 
-async fn quote(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Body) -> Response {
-    let start = Instant::now();
-    let response = answer(&endpoint.quotes, &headers, body).await.unwrap_or_else(Problem::into_response);
-    endpoint.requests.record(response.status().as_u16(), start.elapsed());
-    response
+async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let exchange = Exchange::start(&endpoint, Some(ROUTE), &parts);
+    let parent = Parent::read(&parts.headers);
+    let trace = Trace::start(endpoint.quotes.tracer(), &parent);
+    match answer(&endpoint.quotes, &trace, body).await {
+        Ok((response, answered)) => exchange.finish(&trace, response, Ok(&answered)),
+        Err(problem) => exchange.fail(&trace, problem),
+    }
 }
 
-async fn answer(quotes: &Quotes, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
-    const OPERATION: Operation = Operation {
-        name: "POST /v1/quotes",
-        attributes: &[("http.request.method", "POST"), ("http.route", ROUTE), ("url.scheme", "http")],
-    };
+async fn answer(quotes: &Quotes, trace: &Trace<'_>, body: Body) -> Result<(Response, Answered), Problem> {
     let body = body::to_bytes(body, MAX_MESSAGE).await.map_err(|error| unreadable(&error))?;
     let request = json::parse_request(&body).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "JSON_INVALID", error.to_string())
     })?;
-    let parent = headers.get("traceparent").and_then(|value| TraceContext::parse(value.as_bytes()).ok());
-    let quote = quotes.answer(request, parent, OPERATION).await?;
+    let (quote, answered) = quotes.answer(request, trace).await?;
     let body = json::write_response(&quote)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "INTERNAL", error.to_string()))?;
-    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(), answered))
+}
+
+async fn wrong_method(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let detail = "use POST";
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", detail);
+    refuse(&endpoint, Some(ROUTE), request, problem)
+}
+
+async fn not_found(State(endpoint): State<Endpoint>, request: Request) -> Response {
+    let detail = "there is nothing at this path";
+    refuse(&endpoint, None, request, Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "PATH_UNKNOWN", detail))
+}
+
+fn refuse(endpoint: &Endpoint, route: Option<&'static str>, request: Request, problem: Problem) -> Response {
+    let (parts, _) = request.into_parts();
+    let exchange = Exchange::start(endpoint, route, &parts);
+    let parent = Parent::read(&parts.headers);
+    exchange.fail(&Trace::start(endpoint.quotes.tracer(), &parent), problem)
+}
+
+/// Health is asked for so often that it has no spans.
+async fn count(State(requests): State<Histograms<HttpRequest>>, request: Request, next: Next) -> Response {
+    let (start, method) = (Instant::now(), request.method().clone());
+    let route = match request.uri().path() {
+        "/livez" => Some("/livez"),
+        "/readyz" => Some("/readyz"),
+        _ => None,
+    };
+    let response = next.run(request).await;
+    requests.record(&HttpRequest::new(&method, route, response.status()), start.elapsed());
+    response
+}
+
+/// A request, from its start to its response.
+struct Exchange<'a> {
+    endpoint: &'a Endpoint,
+    route: Option<&'static str>,
+    request: &'a Parts,
+    start: Instant,
+    at: SystemTime,
+}
+
+impl<'a> Exchange<'a> {
+    fn start(endpoint: &'a Endpoint, route: Option<&'static str>, request: &'a Parts) -> Self {
+        Self { endpoint, route, request, start: Instant::now(), at: SystemTime::now() }
+    }
+
+    fn fail(self, trace: &Trace<'_>, problem: Problem) -> Response {
+        let reason = problem.reason();
+        self.finish(trace, problem.into_response(), Err(reason))
+    }
+
+    fn finish(self, trace: &Trace<'_>, response: Response, result: Result<&Answered, &'static str>) -> Response {
+        let answered = HttpRequest::new(&self.request.method, self.route, response.status());
+        self.endpoint.requests.record(&answered, self.start.elapsed());
+        trace.finish(self.endpoint.quotes.tracer(), Kind::Server, self.at, || {
+            let mut attributes = answered.attributes();
+            attributes.extend(Answered::attributes(result));
+            attributes.push(("url.path", self.request.uri.path().to_owned().into()));
+            attributes.push(("network.protocol.version", "1.1".into()));
+            let host = self.request.headers.get(header::HOST).and_then(|host| host.as_bytes().try_into().ok());
+            attributes.extend(server_attributes(host.as_ref()));
+            if answered.method == "_OTHER" {
+                attributes.push(("http.request.method_original", self.request.method.to_string().into()));
+            }
+            let method = if answered.method == "_OTHER" { "HTTP" } else { answered.method };
+            Details {
+                name: self.route.map_or_else(|| method.into(), |route| format!("{method} {route}").into()),
+                attributes,
+                status: match result {
+                    Err(reason) if answered.status.is_server_error() => Status::Error(reason.into()),
+                    _ => Status::Unset,
+                },
+            }
+        });
+        response
+    }
 }
 
 /// Too large, or cut off.
@@ -66,12 +146,4 @@ fn unreadable(error: &axum::Error) -> Problem {
         let detail = "the body ended too early";
         Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "BODY_INVALID", detail)
     }
-}
-
-async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", "use POST")
-}
-
-async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "PATH_UNKNOWN", "there is nothing at this path")
 }

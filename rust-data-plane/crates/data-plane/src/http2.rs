@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -16,9 +16,9 @@ use lifecycle::Draining;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service as _;
 
 use crate::grpc::{MAX_MESSAGE, Pricing};
@@ -84,7 +84,7 @@ impl Server {
         let mut draining = pin!(self.draining.clone().begun());
         let handshake = tokio::select! {
             result = builder.handshake::<_, Bytes>(Gathered(stream)) => result.ok(),
-            // Who has not spoken yet is not waited for.
+            // The drain does not wait for a peer that has sent nothing yet.
             () = &mut draining => None,
         };
         let Some(mut connection) = handshake else { return };
@@ -119,8 +119,7 @@ impl Server {
     fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>, buffers: &mut Buffers) {
         let mut request = request.map(Incoming::new);
         if !is_plain(&request) || !self.pricing.is_immediate() {
-            tokio::spawn(pass(self.routes.clone(), request, respond));
-            return;
+            return self.pass(request, respond);
         }
         match request.body_mut().poll_message(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => self.quote(request, respond, buffers),
@@ -132,12 +131,13 @@ impl Server {
 
     /// Answers a quote whose body is still to come.
     async fn answer_later(self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>) {
-        let deadline = deadline(request.headers());
+        let (start, deadline) = (Instant::now(), deadline(request.headers()));
         let received = tokio::select! {
             biased;
             received = poll_fn(|cx| request.body_mut().poll_message(cx)) => received,
             () = past(deadline) => {
-                // Nobody is left to tell where this fails.
+                self.pricing.quote_ended(Code::DeadlineExceeded, start.elapsed());
+                // It fails only where the caller has gone.
                 let _ = respond.send_response(late().into_http(), true);
                 return;
             }
@@ -151,16 +151,29 @@ impl Server {
     fn quote(&self, request: Request<Incoming>, mut respond: SendResponse<Bytes>, buffers: &mut Buffers) {
         buffers.message.clear();
         let result = message(&request.body().received)
-            .and_then(|message| self.pricing.quote_at_once(request.headers(), message, &mut buffers.message));
-        // What fails here is the caller's connection; nobody is left to tell.
+            .and_then(|message| self.pricing.quote_at_once(&request, message, &mut buffers.message));
+        // It fails only where the caller has gone.
         let _ = match result {
             Some(Ok(())) => send(respond, buffers.frame()),
             Some(Err(status)) => respond.send_response(status.into_http(), true).map(drop),
-            None => {
-                tokio::spawn(pass(self.routes.clone(), request, respond));
-                return;
-            }
+            None => return self.pass(request, respond),
         };
+    }
+
+    /// Lets tonic answer.
+    fn pass(&self, mut request: Request<Incoming>, respond: SendResponse<Bytes>) {
+        let (start, deadline) = (Instant::now(), deadline(request.headers()));
+        let quotes = (request.uri().path() == QUOTE_PATH).then(|| self.pricing.clone());
+        if let Some(authority) = request.uri().authority().cloned() {
+            request.extensions_mut().insert(authority);
+        }
+        let routes = self.routes.clone();
+        tokio::spawn(async move {
+            let code = pass(routes, request, respond, deadline).await;
+            if let Some(pricing) = quotes {
+                pricing.quote_ended(code, start.elapsed());
+            }
+        });
     }
 }
 
@@ -324,18 +337,27 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// Lets tonic answer.
-async fn pass(mut routes: Routes, request: Request<Incoming>, mut respond: SendResponse<Bytes>) {
-    let deadline = deadline(request.headers());
+/// Lets tonic answer. Returns the code of a unary call.
+async fn pass(
+    mut routes: Routes,
+    request: Request<Incoming>,
+    mut respond: SendResponse<Bytes>,
+    deadline: Option<Duration>,
+) -> Code {
     let call = routes.call(request.map(Body::new));
     let response = tokio::select! {
         biased;
-        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return Code::Cancelled,
         Ok(response) = call => response,
         () = past(deadline) => late().into_http(),
     };
-    // What fails here is the caller's connection, or the caller has given up.
-    let _ = send_all(respond, response).await;
+    // An answer without a message has its status in the headers, one with a message is well.
+    let code = response.headers().get(GRPC_STATUS).map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()));
+    match send_all(respond, response).await {
+        Ok(()) => code,
+        // The connection has ended, or the caller has given up.
+        Err(_) => Code::Cancelled,
+    }
 }
 
 async fn send_all(mut respond: SendResponse<Bytes>, response: Response<Body>) -> Result<(), h2::Error> {

@@ -16,6 +16,7 @@ mod process;
 mod quotes;
 mod server;
 mod time;
+mod trace;
 mod wire;
 
 pub use config::{Config, PROGRAM};

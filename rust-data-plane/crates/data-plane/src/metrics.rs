@@ -1,70 +1,111 @@
-use std::sync::Arc;
 use std::time::Duration;
 
-use pricing::{Code, QuoteError};
+use http::{Method, StatusCode};
 use snapshot_client::Snapshots;
-use telemetry::{Histogram, Meter};
+use telemetry::{Attribute, Histogram, Histograms, Meter};
 
-const CODES: [Code; 5] =
-    [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::OutOfRange, Code::Unavailable];
-
-/// Rate, errors and duration of one method: a histogram for each way it can end.
+/// Rate, errors and duration of one gRPC method: a histogram for each code that it has ended with.
 #[derive(Clone)]
 pub(crate) struct Calls {
+    /// Found without a search, because most calls end with it.
     ok: Histogram,
-    errors: Arc<[Histogram; CODES.len()]>,
+    errors: Histograms<(&'static str, &'static str)>,
+    method: &'static str,
 }
 
 impl Calls {
+    const NAME: &'static str = "rpc.server.call.duration";
+    const DESCRIPTION: &'static str = "Time from request to answer";
+
     pub(crate) fn new(meter: &Meter, method: &'static str) -> Self {
-        let histogram = |code: &'static str| {
-            meter.histogram(
-                "rpc.server.call.duration",
-                "Time from request to answer",
-                [
-                    ("rpc.system.name", "grpc".into()),
-                    ("rpc.method", method.into()),
-                    ("rpc.response.status_code", code.into()),
-                ],
-            )
-        };
-        Self { ok: histogram("OK"), errors: Arc::new(CODES.map(|code| histogram(code.name()))) }
+        let ok = meter.histogram(Self::NAME, Self::DESCRIPTION, attributes(&(method, "OK")));
+        Self { ok, errors: meter.histograms(Self::NAME, Self::DESCRIPTION, attributes), method }
     }
 
-    pub(crate) fn record<T>(&self, result: &Result<T, QuoteError>, duration: Duration) {
-        match result {
-            Ok(_) => self.ok.record(duration),
-            Err(error) => {
-                if let Some(at) = CODES.iter().position(|&code| code == error.code()) {
-                    self.errors[at].record(duration);
-                }
-            }
+    /// A call has ended with the code named `code`.
+    pub(crate) fn record(&self, code: &'static str, duration: Duration) {
+        match code {
+            "OK" => self.ok.record(duration),
+            _ => self.errors.record(&(self.method, code), duration),
         }
     }
 }
 
-/// Rate, errors and duration of the JSON endpoint.
-#[derive(Clone)]
-pub(crate) struct HttpRequests(Arc<[(u16, Histogram)]>);
+fn attributes(&(method, code): &(&'static str, &'static str)) -> Vec<Attribute> {
+    let mut attributes = vec![
+        ("rpc.system.name", "grpc".into()),
+        ("rpc.method", method.into()),
+        ("rpc.response.status_code", code.into()),
+    ];
+    if is_server_error(code) {
+        attributes.push(("error.type", code.into()));
+    }
+    attributes
+}
 
-impl HttpRequests {
-    pub(crate) fn new(meter: &Meter, route: &'static str) -> Self {
-        let histogram = |status: u16| {
-            let attributes = [
-                ("http.request.method", "POST".into()),
-                ("http.route", route.into()),
-                ("http.response.status_code", i64::from(status).into()),
-            ];
-            (status, meter.histogram("http.server.request.duration", "Time from request to answer", attributes))
-        };
-        Self([200, 400, 404, 413, 503].into_iter().map(histogram).collect())
+/// Whether a gRPC server calls it an error of its own, as OpenTelemetry's conventions have it.
+pub(crate) fn is_server_error(code: &str) -> bool {
+    matches!(code, "UNKNOWN" | "DEADLINE_EXCEEDED" | "UNIMPLEMENTED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
+}
+
+/// The name of a gRPC code.
+pub(crate) fn code_name(code: tonic::Code) -> &'static str {
+    use tonic::Code;
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// How an HTTP request was made and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HttpRequest {
+    pub(crate) method: &'static str,
+    /// `None` where there is nothing at the path.
+    pub(crate) route: Option<&'static str>,
+    pub(crate) status: StatusCode,
+}
+
+impl HttpRequest {
+    pub(crate) fn new(method: &Method, route: Option<&'static str>, status: StatusCode) -> Self {
+        let known = ["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"];
+        let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER");
+        Self { method, route, status }
     }
 
-    pub(crate) fn record(&self, status: u16, duration: Duration) {
-        if let Some((_, histogram)) = self.0.iter().find(|(known, _)| *known == status) {
-            histogram.record(duration);
+    /// What both its span and its metric say.
+    pub(crate) fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = vec![
+            ("http.request.method", self.method.into()),
+            ("url.scheme", "http".into()),
+            ("http.response.status_code", i64::from(self.status.as_u16()).into()),
+        ];
+        attributes.extend(self.route.map(|route| ("http.route", route.into())));
+        if self.status.is_server_error() {
+            attributes.push(("error.type", self.status.as_str().to_owned().into()));
         }
+        attributes
     }
+}
+
+/// Rate, errors and duration of HTTP: a histogram for each method, route and status that has occurred.
+pub(crate) fn http_requests(meter: &Meter) -> Histograms<HttpRequest> {
+    meter.histograms("http.server.request.duration", "Time from request to answer", HttpRequest::attributes)
 }
 
 /// Makes the state of the snapshot known.

@@ -19,6 +19,12 @@ impl Problem {
     }
 }
 
+impl Problem {
+    pub(crate) fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
 impl From<QuoteError> for Problem {
     fn from(error: QuoteError) -> Self {
         let status = match error.code() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lifecycle::{Drain, Failure, Readiness, Settings, State};
 use serde_json::json;
 use snapshot_client::{Backoff, Client, Node, Snapshots};
-use telemetry::Telemetry;
+use telemetry::{Service, Telemetry};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, PROGRAM};
@@ -36,10 +36,11 @@ impl Process {
     /// Runs until a signal, and then to the end of the drain.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
-        let telemetry = telemetry::Config::from_env(PROGRAM.name, PROGRAM.version).map_err(Failure::setting)?;
+        let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: Some(&config.node_id) };
+        let telemetry = Telemetry::start(telemetry::Config::from_env(service));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let process = Self::start(config, Telemetry::start(telemetry)?)?;
+            let process = Self::start(config, telemetry)?;
             process.drain.on_signal().await?;
             process.finish();
             Ok(())

@@ -6,10 +6,11 @@ use pricing::{Instant, QuoteError, Request};
 use prost::Message;
 use rand::RngExt;
 use snapshot_client::Snapshots;
-use telemetry::{Attribute, Kind, Span, Status, TraceContext, Tracer};
+use telemetry::{Attribute, Kind, Status, Tracer};
 use uuid::fmt::Hyphenated;
 
 use crate::events::{Events, TOPIC};
+use crate::trace::{Details, Trace};
 use crate::wire::{self, Basket};
 
 /// Answers quotes, whatever they come in by.
@@ -23,14 +24,6 @@ struct Shared {
     delay: Option<Duration>,
 }
 
-/// How a quote came in.
-#[derive(Clone, Copy)]
-pub(crate) struct Operation {
-    /// Name of its span.
-    pub(crate) name: &'static str,
-    pub(crate) attributes: &'static [(&'static str, &'static str)],
-}
-
 impl Quotes {
     pub(crate) fn new(snapshots: Snapshots, events: Arc<Events>, tracer: Tracer, delay: Option<Duration>) -> Self {
         Self(Arc::new(Shared { snapshots, events, tracer, delay }))
@@ -41,65 +34,39 @@ impl Quotes {
         self.0.delay.is_none()
     }
 
-    /// Prices one basket, and reports it.
+    /// Starts and takes the spans of requests.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.0.tracer
+    }
+
+    /// Prices one basket, and reports it as a part of `trace`.
     pub(crate) async fn answer(
         &self,
         request: QuoteRequest,
-        parent: Option<TraceContext>,
-        operation: Operation,
-    ) -> Result<QuoteResponse, QuoteError> {
-        let start = SystemTime::now();
+        trace: &Trace<'_>,
+    ) -> Result<(QuoteResponse, Answered), QuoteError> {
         if let Some(delay) = self.0.delay {
             tokio::time::sleep(delay).await;
         }
         let mut encoded = Vec::new();
-        self.price_and_report(start, SystemTime::now(), &Basket::from(&request), parent, operation, &mut encoded)?;
+        let answered = self.answer_at_once(&Basket::from(&request), SystemTime::now(), trace, &mut encoded)?;
         // What was just written can be read.
-        Ok(QuoteResponse::decode(&*encoded).unwrap_or_default())
+        Ok((QuoteResponse::decode(&*encoded).unwrap_or_default(), answered))
     }
 
-    /// Prices one basket without delay, reports it, and appends the encoded `QuoteResponse` to `out`.
+    /// Prices one basket as of `now` without delay, reports it as a part of `trace`, and appends the encoded `QuoteResponse`
+    /// to `out`.
     pub(crate) fn answer_at_once(
         &self,
         basket: &Basket<'_>,
-        parent: Option<TraceContext>,
-        operation: Operation,
-        out: &mut Vec<u8>,
-    ) -> Result<(), QuoteError> {
-        let now = SystemTime::now();
-        self.price_and_report(now, now, basket, parent, operation, out)
-    }
-
-    fn price_and_report(
-        &self,
-        start: SystemTime,
         now: SystemTime,
-        basket: &Basket<'_>,
-        parent: Option<TraceContext>,
-        operation: Operation,
+        trace: &Trace<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), QuoteError> {
-        let context = self.0.tracer.start(parent.as_ref());
+    ) -> Result<Answered, QuoteError> {
         let from = out.len();
-        let result = self.price(basket, now, out);
-        if let Ok(answered) = &result {
-            self.report(answered, &out[from..], &context);
-        }
-        self.0.tracer.finish(context, || Span {
-            context,
-            parent: parent.map(|parent| parent.span_id),
-            name: operation.name.into(),
-            kind: Kind::Server,
-            start,
-            end: SystemTime::now(),
-            attributes: attributes(operation, &result),
-            links: Vec::new(),
-            status: match &result {
-                Err(error @ QuoteError::SnapshotMissing) => Status::Error(error.to_string()),
-                _ => Status::Unset,
-            },
-        });
-        result.map(drop)
+        let answered = self.price(basket, now, out)?;
+        self.report(&answered, &out[from..], trace);
+        Ok(answered)
     }
 
     fn price(&self, basket: &Basket<'_>, now: SystemTime, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
@@ -122,29 +89,25 @@ impl Quotes {
         Ok(answered)
     }
 
-    /// The event names the span that sent it, or the quote's own context when that is not recorded.
-    fn report(&self, quote: &Answered, encoded: &[u8], context: &TraceContext) {
-        if !context.sampled {
-            self.0.events.publish(quote, encoded, context);
+    /// The event names the span that sent it, or the request's own context when that is not recorded.
+    fn report(&self, quote: &Answered, encoded: &[u8], trace: &Trace<'_>) {
+        if !trace.context.sampled {
+            self.0.events.publish(quote, encoded, trace);
             return;
         }
         let start = SystemTime::now();
-        let sending = self.0.tracer.start(Some(context));
+        let sending = trace.child(&self.0.tracer);
         self.0.events.publish(quote, encoded, &sending);
-        self.0.tracer.finish(sending, || Span {
-            context: sending,
-            parent: Some(context.span_id),
-            name: "hybrid.quotes.v1 publish".into(),
-            kind: Kind::Producer,
-            start,
-            end: SystemTime::now(),
+        sending.finish(&self.0.tracer, Kind::Producer, start, || Details {
+            name: "publish hybrid.quotes.v1".into(),
             attributes: vec![
                 ("messaging.system", "kafka".into()),
                 ("messaging.operation.name", "publish".into()),
+                ("messaging.operation.type", "send".into()),
                 ("messaging.destination.name", TOPIC.into()),
+                ("messaging.message.id", quote.id.as_str().to_owned().into()),
                 ("messaging.kafka.message.key", quote.id.as_str().to_owned().into()),
             ],
-            links: Vec::new(),
             status: Status::Unset,
         });
     }
@@ -176,18 +139,15 @@ impl QuoteId {
     }
 }
 
-fn attributes(operation: Operation, result: &Result<Answered, QuoteError>) -> Vec<Attribute> {
-    let mut attributes: Vec<Attribute> = operation.attributes.iter().map(|&(key, value)| (key, value.into())).collect();
-    match result {
-        Ok(quote) => {
-            attributes.push(("rpc.response.status_code", "OK".into()));
-            attributes.push(("hybrid.quote.id", quote.id.as_str().to_owned().into()));
-            attributes.push(("hybrid.snapshot.version", quote.snapshot_version.into()));
-        }
-        Err(error) => {
-            attributes.push(("rpc.response.status_code", error.code().name().into()));
-            attributes.push(("error.type", error.reason().into()));
+impl Answered {
+    /// What a span says of the quote, or of why there is none.
+    pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
+        match result {
+            Ok(quote) => vec![
+                ("hybrid.quote.id", quote.id.as_str().to_owned().into()),
+                ("hybrid.snapshot.version", quote.snapshot_version.into()),
+            ],
+            Err(reason) => vec![("hybrid.error.reason", reason.into())],
         }
     }
-    attributes
 }

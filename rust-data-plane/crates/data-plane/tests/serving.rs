@@ -13,7 +13,11 @@ use contracts::hybrid::pricing::v1::{
     QuoteLine, QuoteRequest, QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
 };
 use contracts::hybrid::usage::v1::QuotePriced;
+use contracts::opentelemetry::proto::metrics::v1::metric::Data;
+use contracts::opentelemetry::proto::metrics::v1::number_data_point;
+use contracts::opentelemetry::proto::trace::v1::Span;
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
+use fake_otlp::{Attributes, Received, Receiver, attributes};
 use http::HeaderMap;
 use kafka::consumer::BaseConsumer;
 use kafka::mocking::MockCluster;
@@ -333,7 +337,10 @@ async fn call(node: &DataPlane, path: &str, headers: &[(&str, &str)], parts: &[&
     }
     let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
     for (number, part) in parts.iter().enumerate() {
-        body.send_data(part.to_vec().into(), !open && number + 1 == parts.len()).unwrap();
+        if body.send_data(part.to_vec().into(), !open && number + 1 == parts.len()).is_err() {
+            // The request was answered before it had ended.
+            break;
+        }
         // The node has read what was sent before.
         pings.ping(h2::Ping::opaque()).await.unwrap();
     }
@@ -475,10 +482,179 @@ fn a_bad_environment_is_one_clear_line() {
         ([("GRPC_PORT", port.as_str())], "GRPC_PORT: cannot listen on"),
         ([("CONTROL_PLANE_GRPC", "localhost")], "CONTROL_PLANE_GRPC must be"),
         ([("WORKER_THREADS", "0")], "WORKER_THREADS must be"),
-        ([("OTEL_TRACES_SAMPLER", "sometimes")], "OTEL_TRACES_SAMPLER must be"),
+        ([("LOG_LEVEL", "loud")], "LOG_LEVEL must be"),
     ] {
         let (code, text) = run(&variables);
         assert_eq!((code, text.lines().count()), (Some(2), 1), "{text}");
         assert!(text.contains(named), "{text}");
     }
+}
+
+const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
+
+fn exporting(receiver: &Receiver) -> [(&'static str, String); 4] {
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20".into()),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "20".into()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "50".into()),
+    ]
+}
+
+/// The span of kind server with `name` and `status`, whose parent is the caller's.
+fn server_span(receiver: &Receiver, name: &str, status: (&str, &str)) -> (Attributes, Attributes, Span) {
+    let found = receiver.wait(|received| {
+        let mut spans = received.spans.iter().map(|(resource, span)| (resource, attributes(&span.attributes), span));
+        spans
+            .find(|(_, attributes, span)| {
+                (span.name.as_str(), span.kind) == (name, 2)
+                    && attributes.get(status.0).is_some_and(|is| is == status.1)
+            })
+            .map(|(resource, attributes, span)| (resource.clone(), attributes, span.clone()))
+    });
+    found.unwrap_or_else(|missing| panic!("{name} {status:?}: {missing}"))
+}
+
+/// The unit of the histograms of `name`, once there is one for each of `values`.
+fn histograms(received: &Received, name: &str, attribute: &str, values: &[&str]) -> Option<String> {
+    let metric = received.metrics.get(&("node-1".to_owned(), name.to_owned()))?;
+    let Some(Data::ExponentialHistogram(histogram)) = &metric.data else { return None };
+    let has = |value: &&str| {
+        let mut points = histogram.data_points.iter().map(|point| attributes(&point.attributes));
+        points.any(|attributes| attributes.get(attribute).is_some_and(|is| is == value))
+    };
+    values.iter().all(has).then(|| metric.unit.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_have_the_spans_and_metrics_of_the_conventions() {
+    let (control, receiver) = (ControlPlane::start().await.unwrap(), Receiver::start().unwrap());
+    let variables = exporting(&receiver);
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let node = DataPlane::start(&control.url(), NOWHERE, &variables);
+    let traced = format!("traceparent: {SAMPLED}\r\ntracestate: {STATE}\r\n");
+    let body = br#"{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"mug","quantity":3}]}"#;
+
+    assert_eq!(node.http("POST", "/v1/quotes", &traced, body).0, 503);
+    let _session = catalog(&control).await;
+    node.until("it is ready", || node.ready().0 == 200);
+    for (method, path, body, status) in [
+        ("POST", "/v1/quotes", &body[..], 200),
+        ("POST", "/v1/quotes", b"{", 400),
+        ("POST", "/v1/quotes", &vec![b' '; (1 << 20) + 1], 413),
+        ("GET", "/v1/quotes", b"", 405),
+        ("BREW", "/v1/quotes", b"", 405),
+        ("GET", "/nothing", b"", 404),
+    ] {
+        assert_eq!(node.http(method, path, &traced, body).0, status, "{method} {path}");
+        let span = match (method, path) {
+            ("BREW", _) => "HTTP /v1/quotes".to_owned(),
+            (_, "/nothing") => method.to_owned(),
+            _ => format!("{method} {path}"),
+        };
+        let status = status.to_string();
+        let (resource, attributes, span) = server_span(&receiver, &span, ("http.response.status_code", &status));
+        for (name, value) in [
+            ("http.request.method", if method == "BREW" { "_OTHER" } else { method }),
+            ("url.path", path),
+            ("url.scheme", "http"),
+            ("server.address", "x"),
+        ] {
+            assert_eq!(attributes.get(name).map(String::as_str), Some(value), "{name}: {attributes:?}");
+        }
+        assert_eq!(attributes.contains_key("http.route"), path != "/nothing");
+        assert_eq!((attributes.get("error.type"), span.status.unwrap_or_default().code), (None, 0));
+        assert_eq!((span.trace_state.as_str(), span.parent_span_id[0]), (STATE, 0xb7));
+        assert_eq!(resource.get("service.instance.id").map(String::as_str), Some("node-1"));
+    }
+    let (_, given, span) = server_span(&receiver, "POST /v1/quotes", ("http.response.status_code", "503"));
+    assert_eq!(given.get("error.type").map(String::as_str), Some("503"));
+    assert_eq!(span.status.unwrap().code, 2);
+
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let mut request = Request::new(basket("mug", 3));
+    request.metadata_mut().insert("traceparent", SAMPLED.parse().unwrap());
+    client.quote(request).await.unwrap();
+    let method = "hybrid.pricing.v1.PricingService/Quote";
+    let (_, given, _) = server_span(&receiver, method, ("rpc.response.status_code", "OK"));
+    let port = node.grpc.port().to_string();
+    for (name, value) in
+        [("rpc.system.name", "grpc"), ("rpc.method", method), ("server.address", "127.0.0.1"), ("server.port", &port)]
+    {
+        assert_eq!(given.get(name).map(String::as_str), Some(value), "{name}: {given:?}");
+    }
+    // What tonic answers is counted as well.
+    let mut compressed = Request::new(basket("mug", 3));
+    compressed.metadata_mut().insert("grpc-encoding", "gzip".parse().unwrap());
+    assert_eq!(client.quote(compressed).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(client.quote(basket("nope", 3)).await.unwrap_err().code(), Code::NotFound);
+
+    let statuses = ["200", "400", "404", "405", "413", "503"];
+    let (name, attribute) = ("http.server.request.duration", "http.response.status_code");
+    assert_eq!(receiver.wait(|received| histograms(received, name, attribute, &statuses)).unwrap(), "s");
+    let (name, attribute) = ("rpc.server.call.duration", "rpc.response.status_code");
+    let codes = ["OK", "NOT_FOUND", "UNIMPLEMENTED"];
+    assert_eq!(receiver.wait(|received| histograms(received, name, attribute, &codes)).unwrap(), "s");
+    // No broker answers, so the events of both quotes wait.
+    receiver
+        .wait(|received| {
+            let metric = received.metrics.get(&("node-1".to_owned(), "hybrid.quotes.events.queue_depth".to_owned()))?;
+            let Some(Data::Gauge(gauge)) = &metric.data else { return None };
+            (gauge.data_points[0].value == Some(number_data_point::Value::AsDouble(2.0))).then_some(())
+        })
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracestate_goes_with_its_traceparent_and_bad_ones_are_dropped() {
+    let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
+    let node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
+    let _session = catalog(&control).await;
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let large = format!("a={}", "x".repeat(600));
+    let mut expected = Vec::new();
+    for (parent, state, kept) in [
+        (Some(TRACE), Some(STATE), Some(STATE)),
+        (Some(SAMPLED), Some(STATE), Some(STATE)),
+        (Some(TRACE), None, None),
+        (Some(TRACE), Some("not a state"), None),
+        (Some(TRACE), Some(large.as_str()), None),
+        (None, Some(STATE), None),
+        (Some("nonsense"), Some(STATE), None),
+    ] {
+        let mut request = Request::new(basket("mug", 3));
+        let headers = [("traceparent", parent), ("tracestate", state)];
+        for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            request.metadata_mut().insert(name, value.parse().unwrap());
+        }
+        let continued = parent.is_some_and(|parent| parent != "nonsense");
+        expected.push((client.quote(request).await.unwrap().into_inner().quote_id, continued, kept));
+    }
+    let body = br#"{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"mug","quantity":3}]}"#;
+    let traced = format!("traceparent: {TRACE}\r\ntracestate: a=1\r\ntracestate: b=2\r\n");
+    let quote = node.http("POST", "/v1/quotes", &traced, body).2;
+    expected.push((quote["quoteId"].as_str().unwrap().to_owned(), true, Some("a=1,b=2")));
+
+    let events = events(&cluster, expected.len());
+    for (quote_id, continued, state) in expected {
+        let (_, headers) = events.iter().find(|(event, _)| event.quote.as_ref().unwrap().quote_id == quote_id).unwrap();
+        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        assert_eq!(header("tracestate"), state, "{headers:?}");
+        assert_eq!(header("traceparent").unwrap().starts_with(&TRACE[..35]), continued, "{headers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_that_cannot_be_used_keeps_nobody_from_starting() {
+    let control = ControlPlane::start().await.unwrap();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:1"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/does/not/exist"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+    ];
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &variables);
+    assert_eq!(node.http("GET", "/livez", "", b"").0, 200);
+    assert!(node.terminate().success());
 }

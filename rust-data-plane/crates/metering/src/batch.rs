@@ -3,8 +3,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use contracts::hybrid::usage::v1::UsageWindow;
 use kafka::Message;
-use kafka::message::{BorrowedMessage, OwnedMessage};
-use telemetry::TraceContext;
+use kafka::message::{BorrowedMessage, Header, OwnedMessage};
+use telemetry::{Link, TraceState};
 
 use crate::event::{self, Poison};
 use crate::windows::Windows;
@@ -24,8 +24,8 @@ pub(crate) struct Batch {
     next: BTreeMap<i32, i64>,
     records: usize,
     opened: Option<(Instant, SystemTime)>,
-    sampled: Vec<TraceContext>,
-    others: Vec<TraceContext>,
+    sampled: Vec<Link>,
+    others: Vec<Link>,
 }
 
 /// A batch made ready for a transaction, which may be tried more than once.
@@ -34,8 +34,16 @@ pub(crate) struct Closed {
     pub(crate) dead: Vec<(OwnedMessage, Poison)>,
     pub(crate) next: BTreeMap<i32, i64>,
     pub(crate) records: usize,
-    pub(crate) links: Vec<TraceContext>,
+    pub(crate) links: Vec<Link>,
     pub(crate) start: SystemTime,
+}
+
+impl Closed {
+    /// The `tracestate` that all the quotes it links to have. Quotes of several traces have none in common.
+    pub(crate) fn state(&self) -> Option<&TraceState<'static>> {
+        let state = self.links.first()?.state.as_ref();
+        state.filter(|_| self.links.iter().all(|link| link.state.as_ref() == state))
+    }
 }
 
 impl Batch {
@@ -43,12 +51,12 @@ impl Batch {
         self.opened.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         self.records += 1;
         self.next.insert(message.partition(), message.offset() + 1);
-        let read = event::read(&message.headers(), message.payload());
-        match read {
-            Ok((quote, context)) => {
+        let headers = message.headers();
+        match event::read(&headers, message.payload()) {
+            Ok(quote) => {
                 // `read` has seen that the quote's sums fit and that it has a time.
                 if self.windows.add(quote) {
-                    self.link(context);
+                    self.link(&headers);
                 } else {
                     self.dead.push((message.detach(), Poison::TotalsMismatch));
                 }
@@ -57,11 +65,15 @@ impl Batch {
         }
     }
 
-    fn link(&mut self, context: Option<TraceContext>) {
-        let Some(context) = context else { return };
-        let links = if context.sampled { &mut self.sampled } else { &mut self.others };
+    fn link(&mut self, headers: &[Header<'_>]) {
+        // Once these are full no other can take their place.
+        if self.sampled.len() == MAX_LINKS {
+            return;
+        }
+        let Some(link) = event::cause(headers) else { return };
+        let links = if link.context.sampled { &mut self.sampled } else { &mut self.others };
         if links.len() < MAX_LINKS {
-            links.push(context);
+            links.push(link);
         }
     }
 

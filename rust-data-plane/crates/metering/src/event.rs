@@ -2,7 +2,7 @@ use contracts::hybrid::pricing::v1::QuoteResponse;
 use contracts::hybrid::usage::v1::QuotePriced;
 use kafka::message::Header;
 use prost::Message as _;
-use telemetry::TraceContext;
+use telemetry::{Link, TraceContext, TraceState};
 use thiserror::Error;
 
 const TYPE: &[u8] = b"hybrid.pricing.quote.priced.v1";
@@ -29,9 +29,23 @@ pub enum Poison {
     TotalsMismatch,
 }
 
-/// Reads a record of priced quotes: the quote, and the context that it was priced in.
-pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<(QuoteResponse, Option<TraceContext>), Poison> {
-    let header = |name: &str| headers.iter().find(|header| header.key == name).and_then(|header| header.value);
+/// The operation that caused a record, where its headers name it. A `tracestate` that cannot be used is left out.
+pub(crate) fn cause(headers: &[Header<'_>]) -> Option<Link> {
+    let context = TraceContext::parse(header(headers, "traceparent")?).ok()?;
+    let states = headers.iter().filter(|header| header.key == "tracestate").filter_map(|header| header.value);
+    Some(Link { context, state: TraceState::parse(states).map(TraceState::into_owned) })
+}
+
+fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|header| header.key == name).and_then(|header| header.value)
+}
+
+/// Reads a record of priced quotes.
+///
+/// # Errors
+/// It is no valid event of a priced quote.
+pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<QuoteResponse, Poison> {
+    let header = |name: &str| header(headers, name);
     for name in ["ce_specversion", "ce_id", "ce_source", "ce_type"] {
         if header(name).is_none_or(<[u8]>::is_empty) {
             return Err(Poison::HeaderMissing(name));
@@ -46,8 +60,7 @@ pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<(QuoteRespon
     let event = QuotePriced::decode(value.ok_or(Poison::ValueMissing)?).map_err(Poison::ValueInvalid)?;
     let quote = event.quote.ok_or(Poison::FieldInvalid("quote"))?;
     check(&quote)?;
-    let context = header("traceparent").and_then(|header| TraceContext::parse(header).ok());
-    Ok((quote, context))
+    Ok(quote)
 }
 
 fn check(quote: &QuoteResponse) -> Result<(), Poison> {

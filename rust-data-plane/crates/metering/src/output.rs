@@ -9,7 +9,7 @@ use kafka::message::{Header, OwnedHeaders, OwnedMessage};
 use kafka::producer::{BaseProducer, BaseRecord, Producer};
 use prost::Message as _;
 use rand::RngExt;
-use telemetry::TraceContext;
+use telemetry::{TraceContext, TraceState};
 
 use crate::event::Poison;
 
@@ -26,6 +26,7 @@ pub(crate) fn send_window(
     source: &str,
     window: &UsageWindow,
     context: &TraceContext,
+    state: Option<&TraceState<'_>>,
 ) -> KafkaResult<()> {
     let key = format!("{}/{}", window.currency_code, window.jurisdiction);
     let now = SystemTime::now();
@@ -47,8 +48,9 @@ pub(crate) fn send_window(
     let value = window.encode_to_vec();
     send(producer, || {
         let headers = headers
-            .iter()
-            .fold(OwnedHeaders::default(), |all, &(key, value)| all.insert(Header { key, value: Some(value) }));
+            .into_iter()
+            .chain(state.map(|state| ("tracestate", state.as_str().as_bytes())))
+            .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
         BaseRecord::to(USAGE).key(key.as_bytes()).payload(&value).headers(headers)
     })
 }

@@ -2,7 +2,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lifecycle::{Drain, Failure, Readiness, Settings, State};
-use telemetry::Telemetry;
+use telemetry::{Service, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -20,8 +20,9 @@ impl Process {
     /// Runs until a signal, or until only a new process can go on.
     pub fn run(settings: Settings) -> Result<(), Failure> {
         let config = Config::from_settings(settings)?;
-        let telemetry = telemetry::Config::from_env(PROGRAM.name, PROGRAM.version).map_err(Failure::setting)?;
-        let telemetry = Telemetry::start(telemetry)?;
+        // The name of an instance is kept over restarts and may be that of several; each process is told from the others.
+        let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: None };
+        let telemetry = Telemetry::start(telemetry::Config::from_env(service));
         telemetry::init_logging(&telemetry).map_err(Failure::setting)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let result = runtime.block_on(serve(config, &telemetry));

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 use kafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::producer::{BaseProducer, Producer};
-use kafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+use kafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use rand::RngExt;
 use telemetry::{Kind, Meter, Span, Status, TraceContext, Tracer};
 
 use crate::batch::{Batch, Closed};
 use crate::config::Config;
+use crate::event::cause;
 use crate::metrics::Metrics;
 use crate::output::{QUOTES, send_dead_letter, send_window};
 
@@ -234,13 +235,15 @@ impl Worker {
                 }
                 Err(Outcome::Fatal(error)) => return Err(error),
                 Err(Outcome::Lost(error)) => {
-                    tracing::warn!(%error, "the batch belongs to another member now");
+                    let (trace_id, span_id) = (context.trace_id, context.span_id);
+                    tracing::warn!(%trace_id, %span_id, %error, "the batch belongs to another member now");
                     self.metrics.aborted.add(1);
                     // The next poll brings the rebalance; positions start from what is committed.
                     return self.rejoin();
                 }
                 Err(Outcome::Aborted(error)) => {
-                    tracing::warn!(%error, records = batch.records, "transaction aborted; trying again");
+                    let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
+                    tracing::warn!(%trace_id, %span_id, %error, records, "transaction aborted; trying again");
                     self.metrics.aborted.add(1);
                     if self.stop.asked() {
                         // Nothing is committed, so whoever comes next reads it again.
@@ -281,12 +284,17 @@ impl Worker {
 
     fn fill(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
         for window in &batch.windows {
-            send_window(&self.producer, &self.source, window, context).map_err(|error| self.sending(error))?;
+            send_window(&self.producer, &self.source, window, context, batch.state())
+                .map_err(|error| self.sending(error))?;
         }
         for (message, poison) in &batch.dead {
+            // The trace of the record; without one, that of its batch.
+            let cause = cause(&message.headers()).map_or(*context, |link| link.context);
             tracing::warn!(
-                partition = kafka::Message::partition(message),
-                offset = kafka::Message::offset(message),
+                trace_id = %cause.trace_id,
+                span_id = %cause.span_id,
+                partition = message.partition(),
+                offset = message.offset(),
                 reason = %poison,
                 "a record goes to the dead letters"
             );
@@ -365,14 +373,16 @@ impl Worker {
         }
         self.tracer.finish(context, || Span {
             context,
+            state: batch.state().cloned(),
             parent: None,
-            name: "hybrid.quotes.v1 process".into(),
+            name: "process hybrid.quotes.v1".into(),
             kind: Kind::Consumer,
             start: batch.start,
             end: SystemTime::now(),
             attributes: vec![
                 ("messaging.system", "kafka".into()),
                 ("messaging.operation.name", "process".into()),
+                ("messaging.operation.type", "process".into()),
                 ("messaging.destination.name", QUOTES.into()),
                 ("messaging.consumer.group.name", GROUP.into()),
                 ("messaging.batch.message_count", i64::try_from(batch.records).unwrap_or(i64::MAX).into()),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
 use contracts::hybrid::usage::v1::{QuotePriced, UsageWindow};
+use fake_otlp::Receiver;
 use kafka::consumer::BaseConsumer;
 use kafka::message::{Header, OwnedHeaders, OwnedMessage};
 use kafka::mocking::MockCluster;
@@ -16,18 +17,24 @@ use prost::Message as _;
 use prost_types::Timestamp;
 
 const WAIT: Duration = Duration::from_secs(60);
+const STATE: &str = "rojo=00f067aa0ba902b7";
 const TRACEPARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 struct Metering(Child);
 
 impl Metering {
     fn start(cluster: &MockCluster) -> Self {
+        Self::start_with(cluster, &[])
+    }
+
+    fn start_with(cluster: &MockCluster, variables: &[(&str, &str)]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(env!("CARGO_BIN_EXE_metering"))
             .env("HTTP_PORT", port.to_string())
             .env("ConnectionStrings__kafka", cluster.bootstrap_servers())
             .env("HYBRID_KAFKA_STAND_IN", "true")
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -81,6 +88,10 @@ fn event(n: i64) -> Vec<u8> {
 }
 
 fn headers() -> OwnedHeaders {
+    headers_with(None)
+}
+
+fn headers_with(state: Option<&str>) -> OwnedHeaders {
     [
         ("ce_specversion", &b"1.0"[..]),
         ("ce_id", b"id"),
@@ -89,6 +100,7 @@ fn headers() -> OwnedHeaders {
         ("traceparent", TRACEPARENT),
     ]
     .into_iter()
+    .chain(state.map(|state| ("tracestate", state.as_bytes())))
     .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key, value: Some(value) }))
 }
 
@@ -193,4 +205,57 @@ fn poison_goes_to_the_dead_letters_and_stops_nothing() {
             _ => {}
         }
     }
+}
+
+/// One quote and one dead letter with `state`: that of the usage record, of the dead letter, of the span, and of its link.
+fn states_after(state: &str) -> [String; 4] {
+    let (cluster, receiver) = (cluster(), Receiver::start().unwrap());
+    let producer = producer(&cluster);
+    let to = |key: &'static str| BaseRecord::to("hybrid.quotes.v1").partition(0).key(key.as_bytes());
+    let payload = event(7);
+    producer.send(to("quote-7").payload(&payload).headers(headers_with(Some(state)))).unwrap();
+    producer.send(to("poison").payload(b"\xff").headers(headers_with(Some(state)))).unwrap();
+    producer.flush(WAIT).unwrap();
+    let exporting = [("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()), ("OTEL_BLRP_SCHEDULE_DELAY", "20".into())];
+    let exporting: Vec<_> = exporting.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let _metering = Metering::start_with(&cluster, &[&exporting[..], &[("OTEL_BSP_SCHEDULE_DELAY", "20")]].concat());
+
+    let header = |message: &OwnedMessage, name: &str| {
+        message.header(name).map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
+    };
+    let usage = next(&consumer(&cluster, "hybrid.usage.v1"));
+    let letter = next(&consumer(&cluster, "hybrid.quotes.v1.dead-letter"));
+    assert_eq!(letter.header("traceparent"), Some(TRACEPARENT));
+    let parent = telemetry::TraceContext::parse(TRACEPARENT).unwrap();
+    let (resource, span) = receiver
+        .wait(|received| {
+            received
+                .spans
+                .iter()
+                .find(|(_, span)| span.links.iter().any(|link| link.span_id == parent.span_id.0))
+                .cloned()
+        })
+        .unwrap();
+    assert_eq!((span.name.as_str(), span.kind), ("process hybrid.quotes.v1", 5));
+    assert!(header(&usage, "traceparent").contains(&hex(&span.span_id)));
+    assert!(!resource["service.instance.id"].is_empty() && !resource["host.name"].is_empty());
+    // The log names the trace of the poison.
+    receiver
+        .wait(|received| received.logs.iter().find(|(_, record)| record.trace_id == parent.trace_id.0).cloned())
+        .unwrap();
+    [header(&usage, "tracestate"), header(&letter, "tracestate"), span.trace_state, span.links[0].trace_state.clone()]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn tracestate_goes_on_to_usage_links_and_dead_letters() {
+    assert_eq!(states_after(STATE), [STATE; 4]);
+}
+
+#[test]
+fn a_malformed_tracestate_is_dropped_but_dead_letters_stay_as_they_came() {
+    assert_eq!(states_after("not a state"), ["", "not a state", "", ""]);
 }
