@@ -24,7 +24,7 @@ internal static class FaultCommands
     public static IResourceBuilder<T> WithFaultCommands<T>(this IResourceBuilder<T> builder)
         where T : class, IResource =>
         builder
-            .With(Kill, "Kill", SigKill, "Ends the process with SIGKILL: nothing is flushed. It is started again.", "Skull", "Kill this process with SIGKILL?")
+            .With(Kill, "Kill", SigKill, "Ends the process with SIGKILL: nothing is flushed. It is started again.", "DismissCircle", "Kill this process with SIGKILL?")
             .With(Pause, "Pause", SigStop, "Stops the process with SIGSTOP: connections stay open and nothing answers.", "Pause")
             .With(Resume, "Resume", SigCont, "Continues a paused process with SIGCONT.", "Play");
 

@@ -24,5 +24,6 @@ internal static class LoopCheckCommand
         {
             Description = "Creates an item, prices it on every node and waits until the ledger has each quote to the cent.",
             IconName = "CheckmarkCircle",
+            IsHighlighted = true,
         });
 }

@@ -40,6 +40,7 @@ internal static class SendQuotesCommand
         {
             Description = "Asks this node for quotes at a constant rate, and reports latencies and failures.",
             IconName = "TopSpeed",
+            IsHighlighted = true,
             Arguments =
             [
                 new InteractionInput { Name = Rate, Label = "Quotes a second", InputType = InputType.Number, Required = true, Value = "500" },

@@ -21,6 +21,9 @@ namespace Hybrid.Tests.Harness;
 public sealed record Received<T>(OtlpResource Resource, T Signal)
 {
     public string Service => Resource.Attributes.Text("service.name");
+
+    /// <summary>Tells the processes of one service from each other.</summary>
+    public string Instance => Resource.Attributes.Text("service.instance.id");
 }
 
 /// <summary>An OTLP/gRPC receiver that keeps what it is sent: all three signals, for tests to ask.</summary>
@@ -109,10 +112,17 @@ public static class OtlpText
 
     public static string SpanIdText(this Span span) => Convert.ToHexStringLower(span.SpanId.Span);
 
+    public static string TraceIdText(this Span.Types.Link link) => Convert.ToHexStringLower(link.TraceId.Span);
+
+    public static string TraceIdText(this LogRecord record) => Convert.ToHexStringLower(record.TraceId.Span);
+
     /// <summary>The value of an attribute as text; empty where there is none.</summary>
     public static string Text(this IEnumerable<KeyValue> attributes, string key) =>
         attributes.FirstOrDefault(a => a.Key == key)?.Value is not { } value ? ""
         : value.ValueCase == AnyValue.ValueOneofCase.IntValue ? $"{value.IntValue}" : value.StringValue;
+
+    /// <summary>Whether there is an attribute with that name, or with one of several that are separated by <c>|</c>.</summary>
+    public static bool Has(this IEnumerable<KeyValue> attributes, string keys) => keys.Split('|').Any(key => attributes.Any(a => a.Key == key));
 
     /// <summary>The spans below <paramref name="root"/> within the same trace.</summary>
     public static IEnumerable<Received<Span>> DescendantsOf(this IReadOnlyList<Received<Span>> trace, Span root)

@@ -1,17 +1,24 @@
 using System.Collections.Concurrent;
 using Hybrid.AppHost.Running;
+using System.Text.Json.Nodes;
 
 namespace Hybrid.Tests.Harness;
 
 /// <summary>The whole topology, started by AppHost's own entry point on free ports and a state folder that is removed at the end.</summary>
-public sealed class RunningTopology : RunningSystem
+public class RunningTopology : RunningSystem
 {
     private readonly StateDirectory state = new();
 
     public DistributedApplication App { get; private set; } = null!;
 
-    /// <summary>Receives what every service sends over OTLP.</summary>
+    /// <summary>Receives what every service sends over OTLP, unless there is a dashboard.</summary>
     public OtlpSink Telemetry { get; } = new();
+
+    /// <summary>What the host says of itself in <c>endpoints.json</c>.</summary>
+    public JsonNode Endpoints { get; private set; } = null!;
+
+    /// <summary>Whether Aspire's dashboard is a part of the topology; it then receives the telemetry.</summary>
+    protected virtual bool HasDashboard => false;
 
     private readonly ConcurrentDictionary<string, int> crashes = new();
     private readonly ConcurrentDictionary<string, int> expectedCrashes = new();
@@ -35,15 +42,16 @@ public sealed class RunningTopology : RunningSystem
     protected override async Task<SystemAddresses> StartAsync()
     {
         await Telemetry.StartAsync();
-        App = await TopologyStart.StartAsync(state.Path, Telemetry.Endpoint);
+        App = await TopologyStart.StartAsync(state.Path, HasDashboard ? null : Telemetry.Endpoint, HasDashboard);
         _ = CountCrashesAsync();
+        Endpoints = await TopologyStart.EndpointsAsync(state.Path);
         return new SystemAddresses(
             App.GetEndpoint("control-plane", "http"),
             App.GetEndpoint("control-plane", "grpc"),
             [.. ((string[])["data-plane-1", "data-plane-2"]).Select(node => (node, App.GetEndpoint(node, "http"), App.GetEndpoint(node, "grpc")))],
             (await App.GetConnectionStringAsync("hybriddb"))!,
             (await App.GetConnectionStringAsync("kafka"))!,
-            KafkaIsStandIn: await TopologyStart.KafkaIsStandInAsync(state.Path));
+            (bool?)Endpoints["kafkaIsStandIn"] ?? throw new InvalidOperationException("endpoints.json does not say whether Kafka is the stand-in."));
     }
 
     protected override async Task StopAsync()

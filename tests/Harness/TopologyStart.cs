@@ -14,18 +14,20 @@ internal static class TopologyStart
     public static readonly string[] Services = ["control-plane", "data-plane-1", "data-plane-2", "metering"];
     public static readonly string[] Servers = ["postgres", "kafka"];
 
-    /// <param name="otlpEndpoint">Where the services send their telemetry; null for nowhere.</param>
-    public static async Task<DistributedApplication> StartAsync(string stateFolder, Uri? otlpEndpoint = null, params string[] moreArguments)
+    /// <param name="otlpEndpoint">Where the services send their telemetry; null for the dashboard, if there is one, else for nowhere.</param>
+    /// <param name="withDashboard">Whether Aspire's dashboard runs too, as in an ordinary start.</param>
+    public static async Task<DistributedApplication> StartAsync(string stateFolder, Uri? otlpEndpoint = null, bool withDashboard = false)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         deadline.CancelAfter(Patience);
         // Native servers, also beside a container engine: the tests kill and pause processes. CI runs the topology on containers by --check.
-        List<string> arguments = ["--random-ports", "--infrastructure", "native", "--state", stateFolder, .. moreArguments];
+        List<string> arguments = ["--random-ports", "--infrastructure", "native", "--state", stateFolder];
         // The testing builder gives each endpoint another port than the one asked for; --random-ports has already chosen free ones.
         arguments.Add("DcpPublisher:RandomizePorts=false");
         if (otlpEndpoint is not null)
             arguments.Add($"ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL={otlpEndpoint}");
-        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.AppHost>([.. arguments], deadline.Token);
+        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.AppHost>(
+            [.. arguments], (options, _) => options.DisableDashboard = !withDashboard, deadline.Token);
         var app = await builder.BuildAsync(deadline.Token);
         try
         {
@@ -44,12 +46,11 @@ internal static class TopologyStart
         }
     }
 
-    /// <summary>What the running AppHost says of its Kafka in <c>endpoints.json</c>.</summary>
-    public static async Task<bool> KafkaIsStandInAsync(string stateFolder)
+    /// <summary>What the running AppHost says of itself in <c>endpoints.json</c>, which it writes when everything is healthy.</summary>
+    public static async Task<JsonNode> EndpointsAsync(string stateFolder)
     {
         var file = Path.Combine(stateFolder, "endpoints.json");
-        var endpoints = await Eventually.HoldsAsync("endpoints.json", () => Task.FromResult(File.Exists(file)), there => there)
-            ? JsonNode.Parse(await File.ReadAllTextAsync(file)) : null;
-        return (bool?)endpoints?["kafkaIsStandIn"] ?? throw new InvalidOperationException("endpoints.json does not say whether Kafka is the stand-in.");
+        await Eventually.HoldsAsync("endpoints.json", () => Task.FromResult(File.Exists(file)), there => there);
+        return JsonNode.Parse(await File.ReadAllTextAsync(file)) ?? throw new InvalidOperationException("endpoints.json is empty.");
     }
 }

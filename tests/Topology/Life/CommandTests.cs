@@ -10,22 +10,23 @@ public sealed class CommandTests(RunningTopology topology, ITestOutputHelper out
     [Fact]
     public async Task What_is_stopped_on_purpose_stays_stopped_while_what_crashes_comes_back()
     {
-        foreach (var stopped in (string[])["metering", "kafka"])
-            await ResourceProcess.CommandAsync(Topology.App, stopped, KnownResourceCommands.StopCommand);
+        string[] stopped = ["metering", "kafka"];
+        foreach (var resource in stopped)
+        {
+            await ResourceProcess.CommandAsync(Topology.App, resource, KnownResourceCommands.StopCommand);
+            await Topology.App.ResourceNotifications.WaitForResourceAsync(resource, KnownResourceStates.TerminalStates, Cancellation).WaitAsync(Eventually.Patience, Cancellation);
+        }
 
-        // A crash that comes later is answered: the watcher has long seen the stops.
-        Topology.ExpectCrash("data-plane-2");
-        var killed = ResourceProcess.IdOf(Topology.App, "data-plane-2");
-        await ResourceProcess.CommandAsync(Topology.App, "data-plane-2", FaultCommands.Kill);
-        await Topology.App.ResourceNotifications.WaitForResourceAsync("data-plane-2", KnownResourceStates.Waiting, Cancellation);
-        Assert.Null(ResourceProcess.IdOf(Topology.App, "metering"));
-        Assert.Null(ResourceProcess.IdOf(Topology.App, "kafka"));
+        // A crash that comes later is answered first, so the stops have been seen by then.
+        Topology.ExpectCrash("postgres");
+        await ResourceProcess.KillAndWaitForReturnAsync(Topology.App, "postgres");
+        Assert.All(stopped, resource => Assert.Null(ResourceProcess.IdOf(Topology.App, resource)));
 
-        await ResourceProcess.CommandAsync(Topology.App, "kafka", KnownResourceCommands.StartCommand);
-        await ResourceProcess.CommandAsync(Topology.App, "metering", KnownResourceCommands.StartCommand);
-        foreach (var resource in (string[])["kafka", "metering", "data-plane-2"])
+        foreach (var resource in stopped.Reverse())
+        {
+            await ResourceProcess.CommandAsync(Topology.App, resource, KnownResourceCommands.StartCommand);
             await ResourceProcess.HealthyAsync(Topology.App, resource);
-        Assert.NotEqual(killed, ResourceProcess.IdOf(Topology.App, "data-plane-2"));
+        }
     }
 
     [Fact]

@@ -1,0 +1,63 @@
+using Hybrid.Toolchain;
+using Microsoft.Playwright;
+
+namespace Hybrid.Tests.Topology.Browser;
+
+/// <summary>
+/// Chromium, driven by Playwright. The package brings Playwright's driver; the browser is the machine's own, named by
+/// <c>HYBRID_CHROMIUM</c> or found on the path.
+/// </summary>
+public sealed class Chromium : IAsyncLifetime
+{
+    private static readonly string[] Names = ["chromium", "chromium-browser", "google-chrome"];
+
+    // No sandbox: it needs a plain user, and CI runs as root. Nothing but the dashboard on loopback is opened.
+    private static readonly string[] Arguments =
+        ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+    private IPlaywright? playwright;
+    private IBrowser? browser;
+
+    /// <summary>Where screenshots are kept.</summary>
+    private static string Screenshots { get; } = Environment.GetEnvironmentVariable("HYBRID_SCREENSHOTS") is { Length: > 0 } folder
+        ? folder
+        : Path.Combine(AppContext.BaseDirectory, "screenshots");
+
+    /// <summary>A page of a user without history. Skips the test where this machine has no browser.</summary>
+    public async Task<IPage> NewPageAsync()
+    {
+        if (Find() is not { } program)
+        {
+            Assert.Skip($"This machine has no browser: none of {string.Join(", ", Names)} is on the path. Install one, or name it by HYBRID_CHROMIUM.");
+            return null!;
+        }
+        playwright ??= await Playwright.CreateAsync();
+        browser ??= await playwright.Chromium.LaunchAsync(new() { ExecutablePath = program, Args = Arguments });
+        var context = await browser.NewContextAsync(new() { ViewportSize = new() { Width = 1440, Height = 810 }, ColorScheme = ColorScheme.Light });
+        // The dashboard shares two cores with the whole topology.
+        context.SetDefaultTimeout((float)Eventually.Patience.TotalMilliseconds);
+        return await context.NewPageAsync();
+    }
+
+    /// <summary>Keeps what the page looks like now.</summary>
+    /// <returns>The file.</returns>
+    public static async Task<string> KeepAsync(IPage page, string name)
+    {
+        Directory.CreateDirectory(Screenshots);
+        var file = Path.Combine(Screenshots, name + ".png");
+        await page.ScreenshotAsync(new() { Path = file, Animations = ScreenshotAnimations.Disabled });
+        return file;
+    }
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (browser is not null)
+            await browser.DisposeAsync();
+        playwright?.Dispose();
+    }
+
+    private static string? Find() =>
+        Environment.GetEnvironmentVariable("HYBRID_CHROMIUM") is { Length: > 0 } named ? named : Names.Select(Subprocess.Find).FirstOrDefault(found => found is not null);
+}
