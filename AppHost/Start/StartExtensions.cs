@@ -15,7 +15,7 @@ internal static class StartExtensions
         builder.SetDefault("ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", $"http://127.0.0.1:{ports.Otlp}");
         builder.SetDefault("ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL", $"http://127.0.0.1:{ports.ResourceService}");
         builder.SetDefault("ASPIRE_ALLOW_UNSECURED_TRANSPORT", "true");
-        builder.SetDefault("AppHost:DashboardApplicationName", "Hybrid");
+        builder.Configuration["AppHost:DashboardApplicationName"] = "Hybrid";
 
         builder.Services.AddLogging(logging => logging.UsePlainLines());
         // A program that crashes while it starts comes back; those that wait for it go on waiting.
