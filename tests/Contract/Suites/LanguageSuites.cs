@@ -36,7 +36,8 @@ public sealed class LanguageSuites(LanguageSuites.Runs runs, ITestOutputHelper o
     {
         output.WriteLine($"{run.Report}");
         output.WriteLine(string.Join('\n', run.Report.Skipped.Select(test => $"skipped {test}")));
-        output.WriteLine(run.Output);
+        if (!run.Succeeded)
+            output.WriteLine(run.Output);
         Assert.True(run.Report.Failed.Count == 0, $"{run.Report}: {string.Join(", ", run.Report.Failed)}\n{run.Tail}");
         Assert.True(run.Succeeded, $"The suite did not succeed, but names no test that failed.\n{run.Tail}");
         Assert.NotEqual(0, run.Report.Passed);
