@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using Hybrid.AppHost.Running;
 using System.Text.Json.Nodes;
+using Hybrid.AppHost.Running;
 
 namespace Hybrid.Tests.Harness;
 

@@ -76,7 +76,11 @@ internal sealed class SignalDrive(RunningTopology topology, string jurisdiction,
         }
         var reject = new Reject
         {
-            Key = new() { Type = ResourceType.Item, Name = sku }, Version = update.Version, Field = "unit_price", Code = "TEST", Text = "rejected by a test",
+            Key = new() { Type = ResourceType.Item, Name = sku },
+            Version = update.Version,
+            Field = "unit_price",
+            Code = "TEST",
+            Text = "rejected by a test",
         };
         await stream.RequestStream.WriteAsync(
             new() { Ack = new() { Nonce = update.Nonce, Version = update.Version, Digest = update.Digest, Rejects = { reject } } }, Cancellation);
