@@ -7,7 +7,7 @@ public sealed class KafkaServerResource(string name) : ContainerResource(name), 
     internal const string PrimaryEndpointName = "tcp";
 
     /// <summary>Where host processes reach the broker.</summary>
-    public EndpointReference PrimaryEndpoint => field ??= new(this, PrimaryEndpointName);
+    public EndpointReference PrimaryEndpoint => field ??= new(this, PrimaryEndpointName, KnownNetworkIdentifiers.LocalhostNetwork);
 
     /// <summary>The bootstrap server, <c>host:port</c>.</summary>
     public ReferenceExpression ConnectionStringExpression => KafkaConnection.Expression(PrimaryEndpoint);
