@@ -49,7 +49,8 @@ public abstract class RunningSystem : IAsyncLifetime
         Fleet = new FleetService.FleetServiceClient(ControlPlane);
         Nodes = [.. addresses.Nodes.Select(node => Channel(node.Grpc) is var channel
             ? new DataPlaneNode(node.Name, node.Http, node.Grpc, new PricingService.PricingServiceClient(channel), channel) : null!)];
-        Database = NpgsqlDataSource.Create(addresses.Database);
+        // Without a pool: tests kill the server, and a connection that died with it would fail whichever test comes next.
+        Database = NpgsqlDataSource.Create(addresses.Database + ";Pooling=false");
         KafkaBootstrap = addresses.Kafka;
         KafkaIsStandIn = addresses.KafkaIsStandIn;
     }
