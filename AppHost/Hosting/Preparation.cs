@@ -1,6 +1,7 @@
 using Hybrid.AppHost.Running;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Hybrid.AppHost.Hosting;
@@ -20,7 +21,9 @@ internal static class Preparation
                 resource, snapshot => snapshot with { State = new ResourceStateSnapshot(state, KnownResourceStateStyles.Info) });
             try
             {
-                await prepare(ProgressOf(resource, @event.Services), cancellationToken);
+                var stopping = @event.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+                using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, stopping);
+                await @event.Services.GetRequiredService<PreparationTracker>().TrackAsync(prepare(ProgressOf(resource, @event.Services), ended.Token));
             }
             catch (Exception e) when (e is SetupException or IOException or UnauthorizedAccessException)
             {

@@ -24,6 +24,7 @@ internal static class StartExtensions
         builder.Services.AddSingleton(infrastructure);
         builder.Services.AddSingleton(_ => infrastructure.State);
         builder.Services.AddSingleton<TerminalProgress>();
+        builder.Services.AddSingleton<PreparationTracker>();
         builder.Services.TryAddSingleton<StartFailure>();
         builder.Services.TryAddEventingSubscriber<StartPreparation>();
         if (!builder.ExecutionContext.IsRunMode)

@@ -108,6 +108,8 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
     {
         await using var host = new HostProcess(state.Path, arguments);
         Assert.Equal(1, await host.EndedAsync(TimeSpan.FromMinutes(2)));
+        // A compiler that outlived its host would hold the lock of the next build.
+        Assert.DoesNotContain(host.Leftovers(), left => left.Contains("cargo", StringComparison.Ordinal) || left.Contains("go build", StringComparison.Ordinal));
         AssertOneLine(host, message);
     }
 
