@@ -8,8 +8,7 @@ namespace Hybrid.AppHost.Running;
 /// all processes at the same moment.
 /// </summary>
 internal sealed class OrderedStop(
-    DistributedApplicationModel model, ResourceCommandService commands, ResourceNotificationService notifications, PreparationTracker preparations,
-    IHostApplicationLifetime lifetime, ILoggerFactory logs) : IHostedLifecycleService
+    DistributedApplicationModel model, ResourceCommandService commands, ResourceNotificationService notifications, ILoggerFactory logs) : IHostedLifecycleService
 {
     /// <summary>How long one layer may take: a drain has a deadline of 10 s in every program of ours.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -18,9 +17,6 @@ internal sealed class OrderedStop(
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        // Cancels the preparations, where the stop did not begin by it.
-        lifetime.StopApplication();
-        await preparations.WhenIdleAsync().WaitAsync(cancellationToken);
         foreach (var layer in StopOrder.Layers(model.Resources.Where(HasProcess), WaitsFor))
             await Task.WhenAll(layer.Where(IsRunning).Select(resource => StopAsync(resource, cancellationToken)));
     }

@@ -1,4 +1,5 @@
 using Hybrid.Toolchain;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Hybrid.AppHost.Running;
 
@@ -11,7 +12,18 @@ internal static class RunExtensions
         try
         {
             await using (app)
-                await app.RunAsync();
+            {
+                // A start that is stopped half-way ends without the host's own stop; its preparations are cancelled, and end here.
+                var preparations = app.Services.GetRequiredService<PreparationTracker>();
+                try
+                {
+                    await app.RunAsync();
+                }
+                finally
+                {
+                    await preparations.WhenIdleAsync();
+                }
+            }
             return Environment.ExitCode;
         }
         catch (Exception e) when (e is SetupException or DistributedApplicationException)
