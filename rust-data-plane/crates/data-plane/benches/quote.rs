@@ -5,15 +5,16 @@
 //! `cargo bench --bench quote -- serve` leaves a data plane running for other loads, until stdin ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
+use harness::{Program, free_address};
 use kafka::mocking::MockCluster;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -28,7 +29,7 @@ const COUNTED: usize = 9_600;
 const TIMED: usize = 192_000;
 
 struct DataPlane {
-    child: Child,
+    program: Program,
     grpc: SocketAddr,
     _session: Session,
     _control: ControlPlane,
@@ -42,9 +43,10 @@ impl DataPlane {
         let control = ControlPlane::start().await.unwrap();
         let kafka = MockCluster::new(1).unwrap();
         kafka.create_topic("hybrid.quotes.v1", 4, 1).unwrap();
-        let (http, grpc, state) = (free_port(), free_port(), tempfile::tempdir().unwrap());
+        let (http, grpc, state) = (free_address(), free_address(), tempfile::tempdir().unwrap());
         let words = wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_data-plane")]).collect::<Vec<_>>();
-        let child = Command::new(words[0])
+        let mut command = Command::new(words[0]);
+        command
             .args(&words[1..])
             .env("NODE_ID", "node-1")
             .env("HTTP_PORT", http.port().to_string())
@@ -54,9 +56,8 @@ impl DataPlane {
             .env("ConnectionStrings__kafka", kafka.bootstrap_servers())
             .env("WORKER_THREADS", "1")
             .env("LOG_LEVEL", "warn")
-            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-            .spawn()
-            .unwrap();
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+        let program = Program::spawn(&mut command);
         let mut session = control.accept().await.unwrap();
         session.hello().await.unwrap();
         let resources =
@@ -71,7 +72,7 @@ impl DataPlane {
             assert!(Instant::now() < until, "it does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Self { child, grpc, _session: session, _control: control, _kafka: kafka, _state: state }
+        Self { program, grpc, _session: session, _control: control, _kafka: kafka, _state: state }
     }
 
     /// Asks for `count` quotes.
@@ -96,7 +97,7 @@ impl DataPlane {
     /// CPU time so far: of the thread that serves, and of all.
     fn cpu(&self) -> (Duration, Duration) {
         let (mut serving, mut all) = (Duration::ZERO, Duration::ZERO);
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap() {
+        for task in fs::read_dir(format!("/proc/{}/task", self.program.id())).unwrap() {
             let task = task.unwrap().path();
             let run = fs::read_to_string(task.join("schedstat")).unwrap();
             let run = Duration::from_nanos(run.split(' ').next().unwrap().parse().unwrap());
@@ -110,20 +111,8 @@ impl DataPlane {
 
     /// Ends it as an operator would: its events are flushed first.
     fn finish(mut self) {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(self.child.wait().unwrap().success());
+        assert!(self.program.terminate().success());
     }
-}
-
-impl Drop for DataPlane {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn basket() -> QuoteRequest {

@@ -15,7 +15,7 @@ use crate::grpc::Pricing;
 use crate::http;
 use crate::metrics;
 use crate::quotes::Quotes;
-use crate::server::{DRAIN_DEADLINE, Worker, listeners};
+use crate::server::{Answering, DRAIN_DEADLINE, Worker, listeners};
 
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
@@ -72,6 +72,7 @@ impl Process {
         let quotes = Quotes::new(snapshots, Arc::clone(&events), telemetry.tracer(), config.delay);
         let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
         let routes = http::routes(quotes, readiness.clone(), &meter);
+        let answering = Answering::default();
         let workers = grpc.into_iter().zip(http_listeners).enumerate().map(|(number, (grpc, http))| {
             Worker {
                 grpc,
@@ -80,10 +81,12 @@ impl Process {
                 routes: routes.clone(),
                 readiness: readiness.clone(),
                 draining: drain.draining(),
+                answering: answering.clone(),
             }
             .spawn(number)
         });
         let workers = workers.collect::<Result<_, _>>()?;
+        drop(answering);
         tracing::info!(node = config.node_id, grpc = %config.grpc, http = %config.http, workers = config.workers, "serving");
         if let Some(delay) = config.delay {
             tracing::warn!(delay_us = delay.as_micros() as u64, "every quote is delayed on purpose");

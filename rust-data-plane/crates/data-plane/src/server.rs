@@ -8,7 +8,7 @@ use axum::serve::ListenerExt;
 use lifecycle::{Draining, GrpcHealth, Readiness};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tonic::service::Routes;
 
 use crate::grpc::Pricing;
@@ -27,6 +27,26 @@ pub(crate) struct Worker {
     pub(crate) routes: Router,
     pub(crate) readiness: Readiness,
     pub(crate) draining: Draining,
+    /// Held while this worker has gRPC calls to answer.
+    pub(crate) answering: Answering,
+}
+
+/// Tells when no worker answers gRPC any more. Each worker holds one until then.
+///
+/// The kernel resets connections that wait at a listener when it is closed, and distributes new ones among all listeners
+/// of a port. So no worker closes its HTTP listener before the last one has finished: health checks reach the process
+/// throughout its drain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answering(watch::Sender<()>);
+
+impl Answering {
+    /// Gives up this worker's, and waits until every other worker has given up its own.
+    async fn done(self) {
+        let mut others = self.0.subscribe();
+        drop(self);
+        // Nothing is ever sent: it fails once the last sender is gone.
+        let _ = others.changed().await;
+    }
 }
 
 /// One listener for each worker on the same address; the kernel distributes connections among them.
@@ -64,7 +84,7 @@ impl Worker {
             let _ = stream.set_nodelay(true);
         });
         let (grpc_done, after_grpc) = oneshot::channel::<()>();
-        let deadline = self.draining.clone();
+        let (answering, deadline) = (self.answering, self.draining.clone());
 
         let routes = Routes::new(self.pricing.clone().server())
             .add_service(GrpcHealth::server(self.readiness, &["hybrid.pricing.v1.PricingService"]))
@@ -72,6 +92,7 @@ impl Worker {
         let server = http2::Server { pricing: self.pricing, routes, draining: self.draining };
         let grpc = async move {
             server.serve(grpc).await;
+            answering.done().await;
             drop(grpc_done);
         };
         // Ends last, so that /readyz can report the drain.

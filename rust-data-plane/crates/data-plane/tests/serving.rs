@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use contracts::grpc::health::v1::health_client::HealthClient;
@@ -18,6 +18,7 @@ use contracts::opentelemetry::proto::metrics::v1::number_data_point;
 use contracts::opentelemetry::proto::trace::v1::Span;
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
 use fake_otlp::{Attributes, Received, Receiver, attributes};
+use harness::{Program, free_address};
 use http::HeaderMap;
 use kafka::consumer::BaseConsumer;
 use kafka::mocking::MockCluster;
@@ -33,14 +34,10 @@ const WAIT: Duration = Duration::from_secs(30);
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 struct DataPlane {
-    child: Child,
+    program: Program,
     http: SocketAddr,
     grpc: SocketAddr,
     _state: TempDir,
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn command(http: SocketAddr, grpc: SocketAddr) -> Command {
@@ -57,15 +54,14 @@ fn command(http: SocketAddr, grpc: SocketAddr) -> Command {
 
 impl DataPlane {
     fn start(control_plane: &str, kafka: &str, variables: &[(&str, &str)]) -> Self {
-        let (http, grpc, state) = (free_port(), free_port(), tempfile::tempdir().unwrap());
-        let child = command(http, grpc)
+        let (http, grpc, state) = (free_address(), free_address(), tempfile::tempdir().unwrap());
+        let mut command = command(http, grpc);
+        command
             .env("STATE_DIR", state.path())
             .env("CONTROL_PLANE_GRPC", control_plane)
             .env("ConnectionStrings__kafka", kafka)
-            .envs(variables.iter().copied())
-            .spawn()
-            .unwrap();
-        let node = Self { child, http, grpc, _state: state };
+            .envs(variables.iter().copied());
+        let node = Self { program: Program::spawn(&mut command), http, grpc, _state: state };
         node.until("it listens", || TcpStream::connect(node.http).is_ok());
         node
     }
@@ -111,31 +107,8 @@ impl DataPlane {
         }
     }
 
-    fn signal(&self) {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
-    }
-
     fn terminate(&mut self) -> ExitStatus {
-        self.signal();
-        self.ended()
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let until = Instant::now() + WAIT;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < until, "it did not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for DataPlane {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.terminate()
     }
 }
 
@@ -470,7 +443,7 @@ async fn a_delay_is_there_only_when_asked_for() {
 
 #[test]
 fn a_bad_environment_is_one_clear_line() {
-    let (http, grpc, state) = (free_port(), free_port(), tempfile::tempdir().unwrap());
+    let (http, grpc, state) = (free_address(), free_address(), tempfile::tempdir().unwrap());
     let run = |variables: &[(&str, &str)]| {
         let mut command = command(http, grpc);
         command
@@ -675,11 +648,42 @@ async fn a_second_signal_does_not_wait_for_what_is_in_flight() {
     let mut client = PricingServiceClient::new(node.channel().await);
     let quote = tokio::spawn(async move { client.quote(basket("mug", 1)).await });
     node.until("it is ready", || node.ready().0 == 200);
-    node.signal();
+    node.program.signal("TERM");
     node.until("it drains", || node.ready().1["status"] == "draining");
     let start = Instant::now();
-    node.signal();
-    assert_eq!(node.ended().code(), Some(1));
+    node.program.signal("TERM");
+    assert_eq!(node.program.ended().code(), Some(1));
     assert!(start.elapsed() < Duration::from_secs(5), "the drain's deadline was waited for");
     assert!(quote.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_checks_are_answered_throughout_the_drain() {
+    let control = ControlPlane::start().await.unwrap();
+    let variables = [("QUOTE_DELAY_US", "2000000"), ("WORKER_THREADS", "16")];
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &variables);
+    let _session = catalog(&control).await;
+    node.until("it is ready", || node.ready().0 == 200);
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let quote = tokio::spawn(async move { client.quote(basket("mug", 1)).await });
+    node.until("the quote has been sent", || node.ready().0 == 200);
+    let asking = std::thread::scope(|scope| {
+        let askers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut draining, until) = (0, Instant::now() + Duration::from_secs(1));
+                    while Instant::now() < until {
+                        // Panics without an answer.
+                        draining += usize::from(node.ready().1["status"] == "draining");
+                    }
+                    draining
+                })
+            })
+            .collect();
+        node.program.signal("TERM");
+        askers.into_iter().map(|asker| asker.join().unwrap()).sum::<usize>()
+    });
+    assert!(asking > 0, "the drain was not seen");
+    assert!(quote.await.unwrap().is_ok());
+    assert!(node.program.ended().success());
 }
