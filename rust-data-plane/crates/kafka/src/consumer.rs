@@ -65,6 +65,33 @@ impl<C: ConsumerContext> BaseConsumer<C> {
         RDKafkaErrorCode::check(code, KafkaError::Commit)
     }
 
+    /// What the group has committed of these partitions; without an offset where it has committed nothing. Waits for open
+    /// transactions that would change it.
+    pub fn committed_offsets(
+        &self,
+        partitions: TopicPartitionList,
+        timeout: Duration,
+    ) -> KafkaResult<TopicPartitionList> {
+        // SAFETY: handle and list are valid; the list is ours, and its offsets are set.
+        let code = unsafe { ffi::rd_kafka_committed(self.client.as_ptr(), partitions.as_ptr(), millis(timeout)) };
+        RDKafkaErrorCode::check(code, KafkaError::Commit)?;
+        partitions.error().map_or(Ok(partitions), |code| Err(KafkaError::Commit(code)))
+    }
+
+    /// Reads assigned partitions on from these offsets, whatever was fetched already.
+    pub fn seek_partitions(&self, partitions: TopicPartitionList, timeout: Duration) -> KafkaResult<()> {
+        // SAFETY: handle and list are valid; the list is ours, and its errors are set.
+        let result = unsafe {
+            RDKafkaError::check(ffi::rd_kafka_seek_partitions(
+                self.client.as_ptr(),
+                partitions.as_ptr(),
+                millis(timeout),
+            ))
+        };
+        result.map_err(|error| KafkaError::Seek(error.code()))?;
+        partitions.error().map_or(Ok(()), |code| Err(KafkaError::Seek(code)))
+    }
+
     /// What identifies this member and its generation, for `send_offsets_to_transaction`.
     pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
         // SAFETY: the handle is valid; the result is owned.

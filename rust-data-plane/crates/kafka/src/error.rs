@@ -34,6 +34,8 @@ pub enum KafkaError {
     Commit(RDKafkaErrorCode),
     #[error("assignment: {0}")]
     Assignment(RDKafkaErrorCode),
+    #[error("seek: {0}")]
+    Seek(RDKafkaErrorCode),
     #[error("transaction: {0}")]
     Transaction(RDKafkaError),
     #[error("mock cluster: {0}")]
@@ -49,7 +51,8 @@ impl KafkaError {
             | Self::Subscription(code)
             | Self::Flush(code)
             | Self::Commit(code)
-            | Self::Assignment(code) => Some(*code),
+            | Self::Assignment(code)
+            | Self::Seek(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
             Self::ClientConfig { .. }
             | Self::LibraryTooOld(_)

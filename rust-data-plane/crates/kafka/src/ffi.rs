@@ -30,6 +30,7 @@ pub(crate) const RD_KAFKA_CONF_OK: c_int = 0;
 pub(crate) const RD_KAFKA_PURGE_F_QUEUE: c_int = 1;
 pub(crate) const RD_KAFKA_PURGE_F_INFLIGHT: c_int = 2;
 pub(crate) const RD_KAFKA_MSG_F_COPY: c_int = 2;
+pub(crate) const RD_KAFKA_OFFSET_BEGINNING: i64 = -2;
 pub(crate) const RD_KAFKA_OFFSET_INVALID: i64 = -1001;
 
 pub(crate) const RD_KAFKA_VTYPE_TOPIC: c_int = 1;
@@ -203,6 +204,16 @@ unsafe extern "C" {
         offsets: *const rd_kafka_topic_partition_list_t,
         asynchronously: c_int,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_committed(
+        rk: *mut rd_kafka_t,
+        partitions: *mut rd_kafka_topic_partition_list_t,
+        timeout_ms: c_int,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_seek_partitions(
+        rk: *mut rd_kafka_t,
+        partitions: *mut rd_kafka_topic_partition_list_t,
+        timeout_ms: c_int,
+    ) -> *mut rd_kafka_error_t;
     pub(crate) fn rd_kafka_consumer_close(rk: *mut rd_kafka_t) -> rd_kafka_resp_err_t;
     pub(crate) fn rd_kafka_rebalance_protocol(rk: *mut rd_kafka_t) -> *const c_char;
     pub(crate) fn rd_kafka_assign(

@@ -3,7 +3,7 @@ use std::fmt;
 use std::ptr::NonNull;
 
 use crate::client::text;
-use crate::error::KafkaResult;
+use crate::error::{KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
 
 /// A place in a partition.
@@ -11,14 +11,25 @@ use crate::ffi;
 pub enum Offset {
     /// The next record to read.
     Offset(i64),
+    /// The oldest record that the log has.
+    Beginning,
     /// Not set.
     Invalid,
 }
 
 impl Offset {
+    fn from_raw(raw: i64) -> Self {
+        match raw {
+            0.. => Self::Offset(raw),
+            ffi::RD_KAFKA_OFFSET_BEGINNING => Self::Beginning,
+            _ => Self::Invalid,
+        }
+    }
+
     fn raw(self) -> i64 {
         match self {
             Self::Offset(offset) => offset,
+            Self::Beginning => ffi::RD_KAFKA_OFFSET_BEGINNING,
             Self::Invalid => ffi::RD_KAFKA_OFFSET_INVALID,
         }
     }
@@ -102,10 +113,14 @@ impl TopicPartitionList {
             .map(|element| {
                 // SAFETY: the topic's name lives as long as the list.
                 let topic = unsafe { text(element.topic) }.into_owned();
-                let offset = if element.offset >= 0 { Offset::Offset(element.offset) } else { Offset::Invalid };
-                (topic, element.partition, offset)
+                (topic, element.partition, Offset::from_raw(element.offset))
             })
             .collect()
+    }
+
+    /// The first error of a partition, where there is one.
+    pub(crate) fn error(&self) -> Option<RDKafkaErrorCode> {
+        self.raw().iter().map(|element| element.err).find(|&code| code != 0).map(RDKafkaErrorCode::new)
     }
 
     fn raw(&self) -> &[ffi::rd_kafka_topic_partition_t] {

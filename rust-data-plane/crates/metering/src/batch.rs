@@ -11,7 +11,7 @@ use crate::windows::Windows;
 
 /// A batch is closed when it is this old or this large.
 const MAX_AGE: Duration = Duration::from_millis(200);
-const MAX_RECORDS: usize = 10_000;
+pub(crate) const MAX_RECORDS: usize = 10_000;
 /// Quotes that a batch's span links to.
 const MAX_LINKS: usize = 32;
 
@@ -77,10 +77,10 @@ impl Batch {
         }
     }
 
-    /// How long it may still wait for records; `None` when it must be closed.
-    pub(crate) fn patience(&self) -> Option<Duration> {
+    /// How long it may still wait for records; `None` when it must be closed. It holds at most `limit`.
+    pub(crate) fn patience(&self, limit: usize) -> Option<Duration> {
         match self.opened {
-            _ if self.records >= MAX_RECORDS => None,
+            _ if self.records >= limit => None,
             None => Some(MAX_AGE),
             Some((opened, _)) => MAX_AGE.checked_sub(opened.elapsed()).filter(|left| !left.is_zero()),
         }

@@ -6,6 +6,7 @@ mod config;
 mod event;
 mod metrics;
 mod output;
+mod positions;
 mod process;
 mod windows;
 mod worker;

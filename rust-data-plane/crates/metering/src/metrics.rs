@@ -8,6 +8,7 @@ use telemetry::{Counter, Histogram, Meter};
 pub(crate) struct Metrics {
     pub(crate) processed: Counter,
     pub(crate) dead_lettered: Counter,
+    pub(crate) missing: Counter,
     pub(crate) windows: Counter,
     pub(crate) committed: Counter,
     pub(crate) aborted: Counter,
@@ -31,6 +32,11 @@ impl Metrics {
                 "Events committed, dead letters included",
             ),
             dead_lettered: counter("hybrid.metering.events.dead_lettered", "{event}", "Events that could not be read"),
+            missing: counter(
+                "hybrid.metering.events.missing",
+                "{event}",
+                "Events that Kafka deleted before they were read",
+            ),
             windows: counter("hybrid.metering.windows", "{record}", "Usage windows produced"),
             committed: counter("hybrid.metering.transactions.committed", "{transaction}", "Transactions committed"),
             aborted: counter("hybrid.metering.transactions.aborted", "{transaction}", "Transactions aborted"),

@@ -18,6 +18,11 @@ pub(crate) const QUOTES: &str = "hybrid.quotes.v1";
 const USAGE: &str = "hybrid.usage.v1";
 const DEAD_LETTERS: &str = "hybrid.quotes.v1.dead-letter";
 const TYPE: &str = "hybrid.usage.window.v1";
+/// A dead letter with all of these is within what brokers and producers take by default, about 1 MB.
+const MAX_VALUE: usize = 512 << 10;
+const MAX_KEY: usize = 64 << 10;
+const MAX_HEADERS: usize = 64 << 10;
+const MAX_REASON: usize = 1 << 10;
 /// How long to wait for room in the producer's queue, each time.
 const ROOM: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -55,27 +60,42 @@ pub(crate) fn send_window(
     })
 }
 
-/// Sends the record unchanged, with headers that say why and where it came from.
+/// Sends the record with headers that say why and where it came from. A broker must take it, so what is too long is cut, and
+/// a header says how long it was.
 pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, poison: &Poison) -> KafkaResult<()> {
     let (reason, partition, offset) =
         (poison.to_string(), message.partition().to_string(), message.offset().to_string());
+    let headers = message.headers();
+    let size = |header: &Header<'_>| header.key.len() + header.value.map_or(0, <[u8]>::len);
+    let kept = if headers.iter().map(size).sum::<usize>() <= MAX_HEADERS { &headers[..] } else { &[] };
+    let (key, value) = (message.key(), message.payload());
+    let whole = message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
+    let cut = kept.len() < headers.len()
+        || key.is_some_and(|key| key.len() > MAX_KEY)
+        || value.is_some_and(|value| value.len() > MAX_VALUE);
+    let cut = cut.then(|| whole.to_string());
     send(producer, || {
         let added = [
-            ("dead-letter-reason", reason.as_bytes()),
-            ("dead-letter-partition", partition.as_bytes()),
-            ("dead-letter-offset", offset.as_bytes()),
+            ("dead-letter-reason", Some(start(reason.as_bytes(), MAX_REASON))),
+            ("dead-letter-partition", Some(partition.as_bytes())),
+            ("dead-letter-offset", Some(offset.as_bytes())),
+            ("dead-letter-truncated-from", cut.as_ref().map(String::as_bytes)),
         ];
-        let added = added.into_iter().map(|(key, value)| Header { key, value: Some(value) });
-        let headers = message.headers().into_iter().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
+        let added = added.into_iter().filter(|(_, value)| value.is_some()).map(|(key, value)| Header { key, value });
+        let headers = kept.iter().copied().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
         let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);
-        if let Some(key) = message.key() {
-            record = record.key(key);
+        if let Some(key) = key {
+            record = record.key(start(key, MAX_KEY));
         }
-        if let Some(value) = message.payload() {
-            record = record.payload(value);
+        if let Some(value) = value {
+            record = record.payload(start(value, MAX_VALUE));
         }
         record
     })
+}
+
+fn start(bytes: &[u8], limit: usize) -> &[u8] {
+    &bytes[..bytes.len().min(limit)]
 }
 
 fn send<'a>(producer: &BaseProducer, record: impl Fn() -> BaseRecord<'a>) -> KafkaResult<()> {

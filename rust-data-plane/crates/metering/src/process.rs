@@ -107,5 +107,10 @@ fn readiness(drain: &Drain, stop: &Stop, stand_in: bool) -> Readiness {
         Some(count) => State::done(format!("{count} partitions")),
         None => State::pending("the consumer group is not joined yet"),
     });
+    let worker = stop.clone();
+    readiness.gate("progress", move || match worker.stuck() {
+        None => State::done(""),
+        Some(reason) => State::pending(reason),
+    });
     readiness
 }

@@ -2,24 +2,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use kafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use kafka::consumer::{BaseConsumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use kafka::message::BorrowedMessage;
 use kafka::producer::{BaseProducer, Producer};
 use kafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 use rand::RngExt;
 use telemetry::{Kind, Meter, Span, Status, TraceContext, Tracer};
 
-use crate::batch::{Batch, Closed};
+use crate::batch::{Batch, Closed, MAX_RECORDS};
 use crate::config::Config;
 use crate::event::cause;
 use crate::metrics::Metrics;
 use crate::output::{QUOTES, send_dead_letter, send_window};
+use crate::positions::{Admission, Positions};
 
 const GROUP: &str = "metering";
 /// How long one call of a transaction may wait for the broker before it is made again.
 const CALL: Duration = Duration::from_secs(5);
 /// A call that takes longer than this never returns: librdkafka waits for an answer that was lost with a broker.
 const HUNG: Duration = Duration::from_secs(15);
+/// Attempts at a transaction before its records are read again in smaller batches.
+const ATTEMPTS: usize = 5;
+/// A worker whose transactions have failed for this long makes no progress.
+const STUCK: Duration = Duration::from_secs(5);
 const RETRY_BASE: Duration = Duration::from_millis(100);
 const RETRY_CAP: Duration = Duration::from_secs(2);
 
@@ -36,6 +42,8 @@ struct Flags {
     partitions: AtomicUsize,
     /// The start of the current call into librdkafka, if there is one.
     call: Mutex<Option<Instant>>,
+    /// Since when no transaction has succeeded although one was attempted, and why the last one failed.
+    stuck: Mutex<Option<(Instant, String)>>,
 }
 
 impl Stop {
@@ -63,6 +71,23 @@ impl Stop {
     pub fn hung(&self) -> bool {
         let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
         call.is_some_and(|began| began.elapsed() > HUNG)
+    }
+
+    /// Why no transaction succeeds, when none has for [`STUCK`] although there are records.
+    pub fn stuck(&self) -> Option<String> {
+        let stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, reason) = stuck.as_ref()?;
+        (since.elapsed() > STUCK).then(|| format!("no transaction for {} s: {reason}", since.elapsed().as_secs()))
+    }
+
+    fn failed(&self, error: &KafkaError) {
+        let mut stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = stuck.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        *stuck = Some((since, error.to_string()));
+    }
+
+    fn succeeded(&self) {
+        *self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn watched<T>(&self, call: impl FnOnce() -> T) -> T {
@@ -104,6 +129,15 @@ pub struct Worker {
     metrics: Metrics,
     stop: Stop,
     stand_in: bool,
+}
+
+/// What a member owns since the last rebalance.
+#[derive(Default)]
+struct Owned {
+    /// The rebalance that it is the result of, counted from the start.
+    generation: u64,
+    group: Option<ConsumerGroupMetadata>,
+    positions: Positions,
 }
 
 /// Why an attempt at a transaction failed.
@@ -165,28 +199,97 @@ impl Worker {
             return Ok(());
         }
         self.consumer.subscribe(&[QUOTES])?;
-        let mut batch = Batch::default();
-        let mut rebalances = 0;
+        let (mut batch, mut owned, mut limit) = (Batch::default(), Owned::default(), MAX_RECORDS);
         while !self.stop.asked() {
-            while let Some(patience) = batch.patience() {
+            while let Some(patience) = batch.patience(limit) {
                 let polled = self.consumer.poll(patience);
-                // A poll may rebalance the group. The new owners of the partitions read again what was read before it.
-                if self.stop.rebalances() != rebalances {
-                    rebalances = self.stop.rebalances();
+                // A poll may rebalance the group. What was read before it is read again by whoever owns the partitions now.
+                if self.stop.rebalances() != owned.generation {
                     batch.clear();
-                    self.metrics.forget_lag();
+                    owned = self.take_over()?;
                 }
                 match polled {
-                    Some(Ok(message)) => batch.add(&message),
+                    Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch),
                     Some(Err(error)) => self.consumption_failed(error)?,
                     None => break,
                 }
+                self.report_lag(&owned.positions);
             }
-            if let Some(closed) = batch.close() {
-                self.commit_until_done(&closed)?;
+            let Some(closed) = batch.close() else { continue };
+            if self.commit_until_done(&closed, &owned)? {
+                owned.positions.committed(&closed.next);
+                limit = limit.saturating_mul(2).min(MAX_RECORDS);
+            } else {
+                self.read_again(&owned.positions.rewind());
+                limit = (closed.records / 2).max(1);
             }
         }
         Ok(())
+    }
+
+    /// What this member owns after a rebalance. A batch belongs to the generation that it was read in: with another one's
+    /// metadata, a member could commit what is no longer its own.
+    fn take_over(&self) -> KafkaResult<Owned> {
+        let generation = self.stop.rebalances();
+        self.metrics.forget_lag();
+        let mut delay = Delay::default();
+        loop {
+            let committed = self
+                .consumer
+                .assignment()
+                .and_then(|partitions| self.consumer.committed_offsets(partitions, CALL))
+                .map(|offsets| offsets.elements());
+            match committed {
+                Ok(offsets) => {
+                    let positions =
+                        Positions::assigned(offsets.into_iter().map(|(_, partition, offset)| match offset {
+                            Offset::Offset(next) => (partition, Some(next)),
+                            Offset::Beginning | Offset::Invalid => (partition, None),
+                        }));
+                    return Ok(Owned { generation, group: self.consumer.group_metadata(), positions });
+                }
+                Err(error) if self.consumer.fatal_error().is_some() => return Err(error),
+                Err(_) if self.stop.asked() => return Ok(Owned::default()),
+                Err(error) => {
+                    tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
+                    delay.wait();
+                }
+            }
+        }
+    }
+
+    fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch) {
+        let (partition, offset) = (message.partition(), message.offset());
+        match positions.admit(partition, offset) {
+            Admission::Next => batch.add(message),
+            Admission::AfterLoss(missing) => {
+                tracing::error!(
+                    partition,
+                    offset,
+                    missing,
+                    "the log lost records before they were read; they cannot be booked"
+                );
+                self.metrics.missing.add(missing.unsigned_abs());
+                batch.add(message);
+            }
+            Admission::Ignored => {}
+            Admission::Gap(next) => {
+                tracing::warn!(partition, offset, next, "records were not delivered; reading them again");
+                self.read_again(&[(partition, Some(next))]);
+            }
+        }
+    }
+
+    /// Reads partitions on from these offsets, none being the beginning. Where it fails the next record shows a gap, or the
+    /// partitions have another owner.
+    fn read_again(&self, from: &[(i32, Option<i64>)]) {
+        let mut partitions = TopicPartitionList::new();
+        let added = from.iter().try_for_each(|&(partition, next)| {
+            partitions.add_partition_offset(QUOTES, partition, next.map_or(Offset::Beginning, Offset::Offset))
+        });
+        if let Err(error) = added.and_then(|()| self.consumer.seek_partitions(partitions, CALL)) {
+            tracing::warn!(%error, "partitions cannot be read again yet");
+        }
     }
 
     /// Prepares transactions. Returns false if the worker was stopped meanwhile.
@@ -225,57 +328,46 @@ impl Worker {
         Ok(())
     }
 
-    /// Retries until the batch is committed or no longer owned.
-    fn commit_until_done(&self, batch: &Closed) -> KafkaResult<()> {
+    /// Returns whether the batch is committed. It is not when another member owns it, and after [`ATTEMPTS`] failures: its
+    /// records are then read again in smaller batches, so that one of them does not hold up the others.
+    fn commit_until_done(&self, batch: &Closed, owned: &Owned) -> KafkaResult<bool> {
         let mut delay = Delay::default();
-        loop {
+        for _ in 0..ATTEMPTS {
             let start = Instant::now();
             let context = self.tracer.start_linked(&batch.links);
-            match self.transaction(batch, &context) {
+            let error = match self.transaction(batch, owned, &context) {
                 Ok(()) => {
                     self.committed(batch, context, start.elapsed());
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(Outcome::Fatal(error)) => return Err(error),
                 Err(Outcome::Lost(error)) => {
                     let (trace_id, span_id) = (context.trace_id, context.span_id);
                     tracing::warn!(%trace_id, %span_id, %error, "the batch belongs to another member now");
                     self.metrics.aborted.add(1);
-                    // The next poll brings the rebalance; positions start from what is committed.
-                    return self.rejoin();
+                    return Ok(false);
                 }
-                Err(Outcome::Aborted(error)) => {
-                    let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
-                    tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
-                    self.metrics.aborted.add(1);
-                    if self.stop.asked() {
-                        // Nothing is committed, so the next worker reads it again.
-                        return Ok(());
-                    }
-                    delay.wait();
-                }
+                Err(Outcome::Aborted(error)) => error,
+            };
+            let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
+            tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
+            self.metrics.aborted.add(1);
+            self.stop.failed(&error);
+            if self.stop.asked() {
+                // Nothing is committed, so the next worker reads it again.
+                break;
             }
+            delay.wait();
         }
+        Ok(false)
     }
 
-    /// Waits for a rebalance before reading on, so that the records of a lost batch are not skipped.
-    fn rejoin(&self) -> KafkaResult<()> {
-        let before = self.stop.rebalances();
-        while self.stop.rebalances() == before && !self.stop.asked() {
-            // A record that arrives before the rebalance is read again after it.
-            if let Some(Err(error)) = self.consumer.poll(Duration::from_millis(100)) {
-                self.consumption_failed(error)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn transaction(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
+    fn transaction(&self, batch: &Closed, owned: &Owned, context: &TraceContext) -> Result<(), Outcome> {
         if self.stand_in {
             return self.one_after_the_other(batch, context);
         }
         self.producer.begin_transaction().map_err(Outcome::from)?;
-        match self.fill(batch, context).and_then(|()| self.commit(batch)) {
+        match self.fill(batch, context).and_then(|()| self.commit(batch, owned)) {
             Ok(()) => Ok(()),
             Err(outcome @ Outcome::Fatal(_)) => Err(outcome),
             Err(outcome) => {
@@ -314,15 +406,13 @@ impl Worker {
         Ok(offsets)
     }
 
-    fn commit(&self, batch: &Closed) -> Result<(), Outcome> {
+    fn commit(&self, batch: &Closed, owned: &Owned) -> Result<(), Outcome> {
         let offsets = Self::offsets(batch)?;
-        let group = self
-            .consumer
-            .group_metadata()
-            .ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
+        let group =
+            owned.group.as_ref().ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
         // Not retried: a second call after a lost connection never returns, while an abort and a new transaction do.
         self.stop
-            .watched(|| self.producer.send_offsets_to_transaction(&offsets, &group, CALL))
+            .watched(|| self.producer.send_offsets_to_transaction(&offsets, group, CALL))
             .map_err(Outcome::from)?;
         self.insist(|| self.producer.commit_transaction(CALL))
     }
@@ -348,6 +438,7 @@ impl Worker {
             match self.stop.watched(&call) {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
                     tracing::warn!(%error, "the broker does not answer; retrying");
+                    self.stop.failed(&KafkaError::Transaction(error));
                     delay.wait();
                 }
                 result => return result.map_err(Outcome::from),
@@ -363,17 +454,22 @@ impl Worker {
         if self.producer.fatal_error().is_some() { Outcome::Fatal(error) } else { Outcome::Aborted(error) }
     }
 
+    fn report_lag(&self, positions: &Positions) {
+        for partition in positions.partitions() {
+            let end = self.consumer.known_high_watermark(QUOTES, partition);
+            if let Some(lag) = end.and_then(|end| positions.lag(partition, end)) {
+                self.metrics.set_lag(partition, lag);
+            }
+        }
+    }
+
     fn committed(&self, batch: &Closed, context: TraceContext, took: Duration) {
         self.metrics.committed.add(1);
         self.metrics.duration.record(took);
         self.metrics.processed.add(batch.records as u64);
         self.metrics.dead_lettered.add(batch.dead.len() as u64);
         self.metrics.windows.add(batch.windows.len() as u64);
-        for (&partition, &next) in &batch.next {
-            if let Some(end) = self.consumer.known_high_watermark(QUOTES, partition) {
-                self.metrics.set_lag(partition, end - next);
-            }
-        }
+        self.stop.succeeded();
         self.tracer.finish(context, || Span {
             context,
             state: batch.state().cloned(),
