@@ -14,6 +14,9 @@ public static class Programs
     /// <summary>The load generator.</summary>
     public static string Loadgen { get; } = Rust("loadgen");
 
+    /// <summary>librdkafka's mock cluster, for where there is no Kafka. It is started with its port.</summary>
+    public static string KafkaStandIn { get; } = Rust("kafka-stand-in");
+
     /// <summary>Path of the program of a Go package, named by its last element.</summary>
     public static string Go(string package) => Path.Combine(Workspace.PrivateFolder, "bin", Path.GetFileName(package));
 
