@@ -42,7 +42,10 @@ byte() { printf "\\x$(printf %x "$1")"; }
 text() { byte "$1"; byte "${#2}"; printf %s "$2"; }
 # A QuoteRequest in gRPC's frame: not compressed, length in four bytes.
 line=$((${#sku} + 4))
-{ printf '\0\0\0\0'; byte $((${#jurisdiction} + line + 9)); text 10 EUR; text 18 "$jurisdiction"; byte 26; byte "$line"; text 10 "$sku"; byte 16; byte 3; } > "$folder/question"
+{
+  printf '\0\0\0\0'; byte $((${#jurisdiction} + line + 9))
+  text 10 EUR; text 18 "$jurisdiction"; byte 26; byte "$line"; text 10 "$sku"; byte 16; byte 3
+} > "$folder/question"
 head -c 170 /dev/zero > "$folder/answer"
 node="$(url data-plane-1 grpc)" data_plane="$(listening "$(url data-plane-1 grpc)")" || fail "data-plane-1 does not run on this machine."
 port=20000
@@ -78,14 +81,17 @@ done
 wait "$load" && jq -e '.sent == .answered' "$folder/load" > /dev/null || fail "loadgen did not get an answer to every quote: $(cat "$folder/load" "$folder/progress")"
 jq -r '"Resident memory at \(.achievedRate | round) quotes a second:"' "$folder/load"
 for name in "${!peak[@]}"; do echo "  $name $((peak[$name] / 1024)) MB"; done | sort
-jq -r '"Latency at that rate, open loop\(if .keptUp then "" else " (the generator did not keep up)" end): P50 \(.latencyMicros.p50) µs, P99 \(.latencyMicros.p99) µs"' "$folder/load"
+jq -r '"Latency at that rate, open loop\(if .keptUp then "" else " (the generator did not keep up)" end): "
+  + "P50 \(.latencyMicros.p50) µs, P99 \(.latencyMicros.p99) µs"' "$folder/load"
 
 # From the write's time stamp in Postgres to the time stamp of the last node's Ack.
 for price in $(seq 2000 $((1999 + changes))); do
   version="$(call "/v1/items/$sku" | jq -r .version)"
-  written="$(call "/v1/items/$sku" -X PUT -d '{"sku":"'"$sku"'","name":"Measured","version":"'"$version"'","unitPrice":{"currencyCode":"EUR","minorUnits":'"$price"'}}')"
+  written="$(call "/v1/items/$sku" -X PUT -d '{"sku":"'"$sku"'","name":"Measured","version":"'"$version"'",
+    "unitPrice":{"currencyCode":"EUR","minorUnits":'"$price"'}}')"
   version="$(jq -r .version <<< "$written")"
-  until call /v1/fleet/nodes | jq '[.nodes[] | select(.connected)]' > "$folder/fleet" && jq -e --argjson version "$version" 'all(.appliedVersion // "0" | tonumber >= $version)' "$folder/fleet" > /dev/null; do :; done
+  until call /v1/fleet/nodes | jq '[.nodes[] | select(.connected)]' > "$folder/fleet" \
+    && jq -e --argjson version "$version" 'all(.appliedVersion // "0" | tonumber >= $version)' "$folder/fleet" > /dev/null; do :; done
   applied="$(jq -r '.[].appliedAt' "$folder/fleet" | date -f - +%s%N | nth '$')"
   echo $((applied - $(date -d "$(jq -r .updatedAt <<< "$written")" +%s%N))) >> "$folder/times"
 done

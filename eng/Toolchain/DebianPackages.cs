@@ -8,8 +8,8 @@ internal static class DebianPackages
 
     private const string Release = "/etc/os-release";
 
-    public static bool AreHere { get; } =
-        OperatingSystem.IsLinux() && Subprocess.Find("apt-get") is not null && Subprocess.Find("dpkg") is not null && File.ReadLines(Release).Contains("ID=debian");
+    public static bool AreHere { get; } = OperatingSystem.IsLinux()
+        && Subprocess.Find("apt-get") is not null && Subprocess.Find("dpkg") is not null && File.ReadLines(Release).Contains("ID=debian");
 
     /// <summary>Unpacks the packages of a list into the private folder, unless what lies there was made from the same list.</summary>
     /// <returns>The root of their tree, and a fingerprint of the packages in it and their versions.</returns>

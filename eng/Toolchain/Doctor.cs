@@ -16,10 +16,13 @@ internal static class Doctor
         }
 
         Say(".NET", Environment.Version.ToString(), "");
-        Say("Go", At(await Versions.AskAsync(Subprocess.Find("go"), "version", Versions.OldestGo, cancellationToken)) ?? bring, $"{Versions.OldestGo} or newer is needed. {Install.Go}");
-        Say("Rust", At(await Versions.AskAsync(Subprocess.Find("cargo"), "--version", Versions.OldestRust, cancellationToken)), $"{Versions.OldestRust} or newer is needed. {Install.Rust}");
+        var go = await Versions.AskAsync(Subprocess.Find("go"), "version", Versions.OldestGo, cancellationToken);
+        Say("Go", At(go) ?? bring, $"{Versions.OldestGo} or newer is needed. {Install.Go}");
+        var rust = await Versions.AskAsync(Subprocess.Find("cargo"), "--version", Versions.OldestRust, cancellationToken);
+        Say("Rust", At(rust), $"{Versions.OldestRust} or newer is needed. {Install.Rust}");
         Say("C compiler", Subprocess.Find("cc"), $"Rust links with it. {Install.Rust}");
-        Say("PostgreSQL", PostgresSetup.FindOnMachine()?.Folder ?? (Subprocess.Find("npm") is null ? bring : "the set-up brings it with npm"), Install.Postgres);
+        var bringPostgres = Subprocess.Find("npm") is null ? bring : "the set-up brings it with npm";
+        Say("PostgreSQL", PostgresSetup.FindOnMachine()?.Folder ?? bringPostgres, Install.Postgres);
         try
         {
             var kafka = await KafkaSetup.KnownAsync(cancellationToken);
@@ -31,12 +34,16 @@ internal static class Doctor
         {
             Say("Kafka", null, e.Message);
         }
-        Say("container engine", await AnswersAsync("docker", cancellationToken) ?? await AnswersAsync("podman", cancellationToken), "none answers; native servers are used", needed: false);
+        var engine = await AnswersAsync("docker", cancellationToken) ?? await AnswersAsync("podman", cancellationToken);
+        Say("container engine", engine, "none answers; native servers are used", needed: false);
         return complete;
     }
 
-    private static async Task<string?> AnswersAsync(string engine, CancellationToken cancellationToken) =>
-        (await Subprocess.RunAsync(engine, ["info"], timeout: TimeSpan.FromSeconds(10), cancellationToken: cancellationToken)).Succeeded ? $"{engine} answers" : null;
+    private static async Task<string?> AnswersAsync(string engine, CancellationToken cancellationToken)
+    {
+        var info = await Subprocess.RunAsync(engine, ["info"], timeout: TimeSpan.FromSeconds(10), cancellationToken: cancellationToken);
+        return info.Succeeded ? $"{engine} answers" : null;
+    }
 
     private static string? At((string Program, Version Version)? found) => found is var (program, version) ? $"{version} at {program}" : null;
 }

@@ -6,7 +6,7 @@ namespace Hybrid.Toolchain;
 /// <param name="Environment">What every call of <paramref name="Program"/> needs; a null value removes a variable.</param>
 /// <param name="UsesDebianPackages">Whether the module proxy did not answer.</param>
 public sealed record GoTools(
-    string Program, Version Version, string Origin, IReadOnlyDictionary<string, string?> Environment, bool UsesDebianPackages = false);
+    string Program, Version Version, string Origin, IReadOnlyDictionary<string, string?> Environment, bool UsesDebianPackages);
 
 internal static class GoSetup
 {
@@ -31,17 +31,18 @@ internal static class GoSetup
                 "module proxy", program, "go-libraries", report,
                 () => Registry.DownloadAsync(program, ["mod", "download"], Workspace.GoModule, environment, report, cancellationToken), cancellationToken);
             var vendor = Path.Combine(Workspace.GoModule, "vendor");
+            origin += "; libraries from " + (packages is null ? "the module proxy" : $"{DebianPackages.Name}, in go-control-plane/vendor");
+            if (packages is null && StampedFolder.StampOf(vendor) is not null)
+                Directory.Delete(vendor, recursive: true);
             if (packages is { } libraries)
             {
                 var inputs = StampedFolder.Fingerprint([Path.Combine(Workspace.GoModule, "go.mod")], libraries.Contents);
-                await StampedFolder.MakeAsync(vendor, "eng/debian/go-vendor.sh", Path.Combine(libraries.Tree, "usr/share/gocode/src"), inputs, report, cancellationToken);
+                var sources = Path.Combine(libraries.Tree, "usr/share/gocode/src");
+                await StampedFolder.MakeAsync(vendor, "eng/debian/go-vendor.sh", sources, inputs, report, cancellationToken);
                 environment["GOPROXY"] = "off";
                 environment["GOFLAGS"] = "-mod=vendor";
-                return new GoTools(program, version, $"{origin}; libraries from {DebianPackages.Name}, in go-control-plane/vendor", environment, UsesDebianPackages: true);
             }
-            if (StampedFolder.StampOf(vendor) is not null)
-                Directory.Delete(vendor, recursive: true);
-            return new GoTools(program, version, $"{origin}; libraries from the module proxy", environment);
+            return new GoTools(program, version, origin, environment, UsesDebianPackages: packages is not null);
         });
     }
 }

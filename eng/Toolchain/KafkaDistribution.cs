@@ -13,7 +13,6 @@ public sealed record KafkaChoice(KafkaDistribution? Distribution, string WhyNot 
 internal static class KafkaSetup
 {
     private const string Maven = "Maven repository";
-    private static readonly TimeSpan MavenPatience = TimeSpan.FromMinutes(3);
     private static readonly string Pom = Path.Combine(Workspace.Root, "eng/kafka/pom.xml");
     private static readonly string Brought = Path.Combine(Workspace.PrivateFolder, "kafka");
 
@@ -26,7 +25,7 @@ internal static class KafkaSetup
                 report("asking Maven's repository");
                 var copy = await Subprocess.RunAsync(
                     "mvn", ["-q", "-B", "-f", Pom, "dependency:copy-dependencies", "-DincludeScope=runtime", $"-DoutputDirectory={draft}"],
-                    timeout: MavenPatience, cancellationToken: cancellationToken);
+                    timeout: TimeSpan.FromMinutes(3), cancellationToken: cancellationToken);
                 if (!copy.Succeeded || FindJars(draft) is null)
                     throw new SetupException($"Maven's repository does not answer. {Install.Kafka}");
             }));
@@ -45,10 +44,12 @@ internal static class KafkaSetup
         var javaHome = Environment.GetEnvironmentVariable("JAVA_HOME") is { Length: > 0 } named ? Path.Combine(named, "bin/java") : null;
         var java = (await Versions.AskAsync(javaHome, "-version", Versions.OldestJava, cancellationToken)
             ?? await Versions.AskAsync(Subprocess.Find("java"), "-version", Versions.OldestJava, cancellationToken))?.Program;
-        if (((string[])["HYBRID_KAFKA_HOME", "KAFKA_HOME"]).FirstOrDefault(v => Environment.GetEnvironmentVariable(v) is { Length: > 0 }) is { } variable)
+        string[] variables = ["HYBRID_KAFKA_HOME", "KAFKA_HOME"];
+        if (variables.FirstOrDefault(v => Environment.GetEnvironmentVariable(v) is { Length: > 0 }) is { } variable)
         {
             var home = Environment.GetEnvironmentVariable(variable)!;
-            var libraries = FindJars(home) ?? throw new SetupException($"{variable}={home} holds no Kafka: no libs/kafka-server*.jar or libs/kafka_*.jar there.");
+            var libraries = FindJars(home)
+                ?? throw new SetupException($"{variable}={home} holds no Kafka: no libs/kafka-server*.jar or libs/kafka_*.jar there.");
             return java is null
                 ? throw new SetupException($"{variable} is set, but there is no Java {Versions.OldestJava.Major} or newer to run Kafka. {Install.Java}")
                 : new KafkaChoice(new KafkaDistribution(libraries, java, variable));

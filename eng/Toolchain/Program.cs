@@ -8,7 +8,8 @@ setup.SetAction((_, token) => RunAsync(async () =>
     Console.WriteLine($"Go {tools.Go.Version} from {tools.Go.Origin}");
     Console.WriteLine($"Rust {tools.Rust.Version}, crates from {tools.Rust.CratesFrom}");
     Console.WriteLine($"PostgreSQL: {tools.Postgres?.Folder ?? "none. " + Install.Postgres}");
-    Console.WriteLine($"Kafka: {(tools.Kafka.Distribution is { } kafka ? $"{kafka.Libraries} ({kafka.Origin})" : "in-memory stand-in. " + tools.Kafka.WhyNot)}");
+    var kafka = tools.Kafka.Distribution;
+    Console.WriteLine($"Kafka: {(kafka is null ? $"in-memory stand-in. {tools.Kafka.WhyNot}" : $"{kafka.Libraries} ({kafka.Origin})")}");
 }));
 
 var doctor = new Command("doctor", "Say what was found, what is used, and what to do about what is missing. Changes nothing.");

@@ -46,7 +46,8 @@ public static class Programs
     }
 
     private static async Task<bool> RunAsync(
-        string program, string[] arguments, string folder, IReadOnlyDictionary<string, string?> environment, Action<string> report, CancellationToken cancellationToken)
+        string program, string[] arguments, string folder, IReadOnlyDictionary<string, string?> environment, Action<string> report,
+        CancellationToken cancellationToken)
     {
         var compiled = 0;
         var result = await Subprocess.RunAsync(program, arguments, folder, environment, cancellationToken: cancellationToken, onLine: line =>

@@ -6,9 +6,6 @@ namespace Hybrid.Toolchain;
 /// </summary>
 internal static class Registry
 {
-    private static readonly TimeSpan Kept = TimeSpan.FromDays(1);
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
-
     /// <summary>Asks a registry, or Debian's archive where the registry does not answer.</summary>
     /// <param name="substitute">The list of Debian packages that take its place.</param>
     /// <param name="ask">Throws a <see cref="SetupException"/> unless the registry gave everything.</param>
@@ -35,13 +32,17 @@ internal static class Registry
 
     /// <summary>Has go or cargo download from its registry.</summary>
     public static async Task DownloadAsync(
-        string program, string[] arguments, string folder, IReadOnlyDictionary<string, string?> environment, Action<string> report, CancellationToken cancellationToken)
+        string program, string[] arguments, string folder, IReadOnlyDictionary<string, string?> environment, Action<string> report,
+        CancellationToken cancellationToken)
     {
-        var download = await Subprocess.RunAsync(program, arguments, folder, environment, Patience, cancellationToken: cancellationToken, onLine: line =>
+        void ReportDownload(string line)
         {
             if (line.Contains("go: downloading", StringComparison.Ordinal) || line.Contains(" Downloaded", StringComparison.Ordinal))
                 report(line.Trim());
-        });
+        }
+
+        var download = await Subprocess.RunAsync(
+            program, arguments, folder, environment, TimeSpan.FromMinutes(5), ReportDownload, cancellationToken: cancellationToken);
         download.ThrowIfFailed($"{Path.GetFileName(program)} {string.Join(' ', arguments)} failed:");
     }
 
@@ -49,7 +50,7 @@ internal static class Registry
     public static string? RecentRefusal(string registry, string inputs)
     {
         var file = new FileInfo(FileOf(registry));
-        var isRecent = file.Exists && DateTime.UtcNow - file.LastWriteTimeUtc < Kept;
+        var isRecent = file.Exists && DateTime.UtcNow - file.LastWriteTimeUtc < TimeSpan.FromDays(1);
         return isRecent && File.ReadAllLines(file.FullName) is [var asked, _, ..] lines && asked == inputs ? string.Join('\n', lines[1..]) : null;
     }
 

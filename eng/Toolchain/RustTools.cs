@@ -30,8 +30,9 @@ internal static class RustSetup
                 return new RustTools(program, version, "the crate registry", Workspace.RustSources, environment);
             // When the crates change, this workspace is made anew, and with it its lock file.
             var inputs = StampedFolder.Fingerprint([], [crates.Contents, .. Directory.GetFiles(Workspace.RustSources, "*.toml").Order()]);
-            var workspace = await StampedFolder.MakeAsync(
-                Path.Combine(Workspace.PrivateFolder, "rust"), "eng/debian/rust-workspace.sh", Path.Combine(crates.Tree, "usr/share/cargo/registry"), inputs, report, cancellationToken);
+            var (from, folder) = (Path.Combine(crates.Tree, "usr/share/cargo/registry"), Path.Combine(Workspace.PrivateFolder, "rust"));
+            var workspace = await StampedFolder.MakeAsync(folder, "eng/debian/rust-workspace.sh", from, inputs, report, cancellationToken);
+            environment["CARGO_HOME"] = Path.Combine(workspace, ".cargo");
             return new RustTools(program, version, DebianPackages.Name, workspace, environment);
         });
     }

@@ -6,7 +6,8 @@ public sealed record ToolSet(GoTools Go, RustTools Rust, PostgresBinaries? Postg
 
 /// <summary>
 /// Finds what the machine has and brings what is missing into <see cref="Workspace.PrivateFolder"/>. Every piece can be asked
-/// for alone, and is found once per process; all members are safe to call from any thread.
+/// for alone, and is found once per process; all members are safe to call from any thread. Where the folder cannot be written,
+/// the exception of the file system names the place.
 /// </summary>
 public static class Setup
 {
@@ -22,7 +23,6 @@ public static class Setup
     public static Task<RustTools> RustAsync(Progress progress, CancellationToken cancellationToken = default) => Rust.GetAsync(progress, cancellationToken);
 
     /// <returns>Null when the machine has no server and none could be brought.</returns>
-    /// <exception cref="SetupException">The private folder cannot be written.</exception>
     // What is on the machine need not wait for another piece's download.
     public static async Task<PostgresBinaries?> PostgresAsync(Progress progress, CancellationToken cancellationToken = default) =>
         PostgresSetup.FindOnMachine() ?? await Postgres.GetAsync(progress, cancellationToken);
@@ -42,17 +42,7 @@ public static class Setup
     {
         private Task<T>? done;
 
-        public async Task<T> GetAsync(Progress progress, CancellationToken cancellationToken)
-        {
-            try
-            {
-                return await (done ?? SetupLock.HoldAsync(
-                    async () => await (done ??= Task.FromResult(await ensure(progress, cancellationToken))), progress, cancellationToken));
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                throw new SetupException($"The set-up needs space in {Workspace.PrivateFolder}, and the right to write there: {e.Message}", e);
-            }
-        }
+        public Task<T> GetAsync(Progress progress, CancellationToken cancellationToken) => done ?? SetupLock.HoldAsync(
+            async () => await (done ??= Task.FromResult(await ensure(progress, cancellationToken))), progress, cancellationToken);
     }
 }

@@ -46,13 +46,14 @@ internal static class StampedFolder
         var program = Path.Combine(Workspace.Root, script);
         return EnsureAsync(folder, Fingerprint([program], from, inputs), async draft =>
         {
+            bool IsProgress(string line) => line.StartsWith(ProgressMark, StringComparison.Ordinal);
             var result = await Subprocess.RunAsync(program, [from, draft], cancellationToken: cancellationToken, onLine: line =>
             {
-                if (line.StartsWith(ProgressMark, StringComparison.Ordinal))
+                if (IsProgress(line))
                     report(line[ProgressMark.Length..]);
             });
             if (!result.Succeeded)
-                throw new SetupException(string.Join('\n', result.Output.TrimEnd().Split('\n').Where(line => !line.StartsWith(ProgressMark, StringComparison.Ordinal))));
+                throw new SetupException(string.Join('\n', result.Output.TrimEnd().Split('\n').Where(line => !IsProgress(line))));
         });
     }
 

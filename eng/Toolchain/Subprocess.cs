@@ -23,8 +23,6 @@ public sealed record SubprocessResult(int ExitCode, string Output)
 /// <summary>Runs programs to their end.</summary>
 public static class Subprocess
 {
-    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(5);
-
     /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
     /// <param name="timeout">After it the program is killed with its children.</param>
     /// <param name="onLine">Called for each line as it comes; not on one thread.</param>
@@ -76,7 +74,7 @@ public static class Subprocess
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            process.WaitForExit(KillPatience);
+            process.WaitForExit(TimeSpan.FromSeconds(5));
             cancellationToken.ThrowIfCancellationRequested();
             lines.Enqueue($"{program}: no end within {timeout}");
             return Result(124);

@@ -27,7 +27,8 @@ link() {
     mkdir -p "$vendor/$module"
     # Hard links of the files themselves: go embeds no symbolic links.
     cp -rlLf "$folder/." "$vendor/$module"
-    (cd "$folder" && find -L . -name '*.go' ! -name '*_test.go' ! -path '*/testdata/*' ! -path '*/vendor/*' ! -path '*/_*' ! -path '*/.?*/*' -printf '%h\n') \
+    (cd "$folder" && find -L . -name '*.go' ! -name '*_test.go' ! -path '*/testdata/*' ! -path '*/vendor/*' \
+      ! -path '*/_*' ! -path '*/.?*/*' -printf '%h\n') \
       | sed -E "s#^\.#$module#" | LC_ALL=C sort -u | without_other_modules "$module"
     return
   done

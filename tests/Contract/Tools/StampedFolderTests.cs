@@ -25,11 +25,8 @@ public sealed class StampedFolderTests : IDisposable
     [Fact]
     public void A_fingerprint_changes_with_every_input_and_with_their_bounds()
     {
-        string[] prints =
-        [
-            StampedFolder.Fingerprint([], "a", "b"), StampedFolder.Fingerprint([], "b", "a"), StampedFolder.Fingerprint([], "ab"), StampedFolder.Fingerprint([], "a"),
-            StampedFolder.Fingerprint([Path.Combine(Workspace.GoModule, "go.mod")], "a"),
-        ];
+        string[][] inputs = [["a", "b"], ["b", "a"], ["ab"], ["a"]];
+        string[] prints = [.. inputs.Select(texts => StampedFolder.Fingerprint([], texts)), StampedFolder.Fingerprint([Path.Combine(Workspace.GoModule, "go.mod")], "a")];
         Assert.Equal(prints.Distinct(), prints);
         Assert.Equal(prints[0], StampedFolder.Fingerprint([], "a", "b"));
     }

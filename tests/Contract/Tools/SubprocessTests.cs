@@ -8,8 +8,8 @@ public sealed class SubprocessTests
     [Fact]
     public async Task A_program_that_takes_too_long_is_killed()
     {
-        var result = await Subprocess.RunAsync(
-            "sh", ["-c", "echo before; sleep 600; echo after"], timeout: TimeSpan.FromMilliseconds(300), cancellationToken: TestContext.Current.CancellationToken);
+        string[] arguments = ["-c", "echo before; sleep 600; echo after"];
+        var result = await Subprocess.RunAsync("sh", arguments, timeout: TimeSpan.FromMilliseconds(300), cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal((124, true, false), (result.ExitCode, result.Output.Contains("before"), result.Output.Contains("after")));
     }
 
@@ -43,6 +43,6 @@ public sealed class SubprocessTests
         var result = await Subprocess.RunAsync(
             Path.Combine(Workspace.Root, "eng/debian/mirrors.sh"), ["bookworm"], input: "Reading package lists...\n" + string.Concat(lines),
             cancellationToken: TestContext.Current.CancellationToken);
-        Assert.True(result.Output == string.Concat(candidates.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(c => $"http://{c}\n")), $"{why}: {result.Output}");
+        Assert.True(candidates == result.Output.Replace("http://", "").TrimEnd().Replace('\n', ' '), $"{why}: {result.Output}");
     }
 }
