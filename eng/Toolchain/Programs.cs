@@ -3,8 +3,6 @@ namespace Hybrid.Toolchain;
 /// <summary>The programs of the two planes, built from this clone. Their paths are known before they are built.</summary>
 public static class Programs
 {
-    private static readonly SharedWork<bool> RustBuild = new((progress, token) => Setup.GuardAsync(() => RunCargoAsync(progress, token)), keep: false);
-
     /// <summary>
     /// The cargo profile of starts and tests: optimised, but without the minutes of link-time optimisation. HYBRID_RUST_PROFILE
     /// names another, for measuring.
@@ -13,6 +11,9 @@ public static class Programs
 
     /// <summary>The load generator.</summary>
     public static string Loadgen { get; } = Rust("loadgen");
+
+    /// <summary>librdkafka's mock cluster, for where there is no Kafka. It is started with its port.</summary>
+    public static string KafkaStandIn { get; } = Rust("kafka-stand-in");
 
     /// <summary>Path of the program of a Go package, named by its last element.</summary>
     public static string Go(string package) => Path.Combine(Workspace.PrivateFolder, "bin", Path.GetFileName(package));
@@ -35,14 +36,12 @@ public static class Programs
             go.Program, ["build", "-o", Go(package), package], module, go.Environment, report, cancellationToken));
     }
 
-    /// <summary>Builds all Rust programs of which sources changed. Concurrent callers share one build.</summary>
+    /// <summary>Builds all Rust programs of which sources changed. Concurrent builds wait for each other, by cargo's own lock.</summary>
     /// <exception cref="SetupException">Rust is missing, or reported an error; the message carries it.</exception>
-    public static Task BuildRustAsync(Progress progress, CancellationToken cancellationToken = default) => RustBuild.GetAsync(progress, cancellationToken);
-
-    private static async Task<bool> RunCargoAsync(Progress progress, CancellationToken cancellationToken)
+    public static async Task BuildRustAsync(Progress progress, CancellationToken cancellationToken = default)
     {
         var rust = await Setup.RustAsync(progress, cancellationToken);
-        return await progress.StepAsync("Building the data plane (Rust)", report => RunAsync(
+        await progress.StepAsync("Building the data plane (Rust)", report => RunAsync(
             rust.Program, ["build", "--profile", RustProfile, "--bins"], rust.WorkspaceFolder, rust.Environment, report, cancellationToken));
     }
 
@@ -56,8 +55,7 @@ public static class Programs
             if (line.TrimStart().StartsWith("Compiling", StringComparison.Ordinal))
                 report($"{Interlocked.Increment(ref compiled)} crates");
         });
-        return result.Succeeded
-            ? true
-            : throw new SetupException($"{Path.GetFileName(program)} {string.Join(' ', arguments)} failed in {folder}:\n{result.Tail(60)}");
+        result.ThrowIfFailed($"{Path.GetFileName(program)} {string.Join(' ', arguments)} failed in {folder}:", lines: 60);
+        return true;
     }
 }

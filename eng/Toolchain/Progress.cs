@@ -2,6 +2,9 @@ using System.Diagnostics;
 
 namespace Hybrid.Toolchain;
 
+/// <summary>Something is missing that the set-up cannot bring. The message says what to do about it.</summary>
+public sealed class SetupException(string message, Exception? innerException = null) : Exception(message, innerException);
+
 /// <summary>Reports what the set-up is doing, one line at a time.</summary>
 /// <param name="write">Takes one line, from any thread. The default is standard output, where each line begins with its origin.</param>
 public sealed class Progress(Action<string>? write = null)

@@ -6,36 +6,52 @@ namespace Hybrid.Toolchain;
 /// </summary>
 internal static class Registry
 {
-    private static readonly TimeSpan Kept = TimeSpan.FromDays(1);
-
-    /// <summary>Asks a registry, or this machine's package archive where the registry does not answer.</summary>
-    /// <param name="ask">Returns null when the registry gave everything, else what it said.</param>
-    /// <returns>Null when the registry gave everything, else the packages that take its place.</returns>
+    /// <summary>Asks a registry, or Debian's archive where the registry does not answer.</summary>
+    /// <param name="substitute">The list of Debian packages that take its place.</param>
+    /// <param name="ask">Throws a <see cref="SetupException"/> unless the registry gave everything.</param>
+    /// <returns>Null when the registry gave everything, else what <see cref="DebianPackages.BringAsync"/> returns.</returns>
     /// <exception cref="SetupException">Neither answers.</exception>
-    public static async Task<BroughtPackages?> AskAsync(
-        string registry, string inputs, Func<Task<string?>> ask, PackageSet substitute, Action<string> report, CancellationToken cancellationToken)
+    public static async Task<(string Tree, string Contents)?> AskAsync(
+        string registry, string inputs, string substitute, Action<string> report, Func<Task> ask, CancellationToken cancellationToken)
     {
-        var source = PackageSource.OfThisMachine;
-        if (source is null || RecentRefusal(registry, inputs) is null)
+        if (!DebianPackages.AreHere || RecentRefusal(registry, inputs) is null)
         {
-            if (await ask() is not { } refusal)
+            try
+            {
+                await ask();
                 return null;
-            if (source is null)
-                throw new SetupException($"The {registry} does not answer, and this machine has no package archive to take its place.\n{refusal}");
-            Remember(registry, inputs, refusal);
-            report($"the {registry} does not answer; {source.Name} take its place");
+            }
+            catch (SetupException refusal) when (DebianPackages.AreHere)
+            {
+                Remember(registry, inputs, refusal.Message);
+                report($"the {registry} does not answer; {DebianPackages.Name} take its place");
+            }
         }
-        return await source.BringAsync(substitute, report, cancellationToken);
+        return await DebianPackages.BringAsync(substitute, report, cancellationToken);
+    }
+
+    /// <summary>Has go or cargo download from its registry.</summary>
+    public static async Task DownloadAsync(
+        string program, string[] arguments, string folder, IReadOnlyDictionary<string, string?> environment, Action<string> report,
+        CancellationToken cancellationToken)
+    {
+        void ReportDownload(string line)
+        {
+            if (line.Contains("go: downloading", StringComparison.Ordinal) || line.Contains(" Downloaded", StringComparison.Ordinal))
+                report(line.Trim());
+        }
+
+        var download = await Subprocess.RunAsync(
+            program, arguments, folder, environment, TimeSpan.FromMinutes(5), ReportDownload, cancellationToken: cancellationToken);
+        download.ThrowIfFailed($"{Path.GetFileName(program)} {string.Join(' ', arguments)} failed:");
     }
 
     /// <returns>What the registry said a day ago or less, when asked with the same inputs; else null.</returns>
     public static string? RecentRefusal(string registry, string inputs)
     {
-        var file = FileOf(registry);
-        if (!File.Exists(file) || DateTime.UtcNow - File.GetLastWriteTimeUtc(file) > Kept)
-            return null;
-        var lines = File.ReadAllLines(file);
-        return lines.Length > 1 && lines[0] == inputs ? string.Join('\n', lines[1..]) : null;
+        var file = new FileInfo(FileOf(registry));
+        var isRecent = file.Exists && DateTime.UtcNow - file.LastWriteTimeUtc < TimeSpan.FromDays(1);
+        return isRecent && File.ReadAllLines(file.FullName) is [var asked, _, ..] lines && asked == inputs ? string.Join('\n', lines[1..]) : null;
     }
 
     public static void Remember(string registry, string inputs, string refusal)

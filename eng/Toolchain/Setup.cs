@@ -6,14 +6,15 @@ public sealed record ToolSet(GoTools Go, RustTools Rust, PostgresBinaries? Postg
 
 /// <summary>
 /// Finds what the machine has and brings what is missing into <see cref="Workspace.PrivateFolder"/>. Every piece can be asked
-/// for alone. Each is found once per process and shared by concurrent callers; all members are safe to call from any thread.
+/// for alone, and is found once per process; all members are safe to call from any thread. Where the folder cannot be written,
+/// the exception of the file system names the place.
 /// </summary>
 public static class Setup
 {
-    private static readonly SharedWork<GoTools> Go = Piece(GoSetup.EnsureAsync);
-    private static readonly SharedWork<RustTools> Rust = Piece(RustSetup.EnsureAsync);
-    private static readonly SharedWork<PostgresBinaries?> Postgres = Piece<PostgresBinaries?>(PostgresSetup.EnsureAsync, _ => Task.FromResult(PostgresSetup.FindOnMachine()));
-    private static readonly SharedWork<KafkaChoice> Kafka = Piece(KafkaSetup.EnsureAsync, KafkaSetup.KnownAsync);
+    private static readonly Piece<GoTools> Go = new(GoSetup.EnsureAsync);
+    private static readonly Piece<RustTools> Rust = new(RustSetup.EnsureAsync);
+    private static readonly Piece<PostgresBinaries?> Postgres = new(PostgresSetup.EnsureAsync);
+    private static readonly Piece<KafkaChoice> Kafka = new(KafkaSetup.EnsureAsync);
 
     /// <exception cref="SetupException">Go is missing and cannot be brought, or neither are its libraries.</exception>
     public static Task<GoTools> GoAsync(Progress progress, CancellationToken cancellationToken = default) => Go.GetAsync(progress, cancellationToken);
@@ -22,12 +23,13 @@ public static class Setup
     public static Task<RustTools> RustAsync(Progress progress, CancellationToken cancellationToken = default) => Rust.GetAsync(progress, cancellationToken);
 
     /// <returns>Null when the machine has no server and none could be brought.</returns>
-    /// <exception cref="SetupException">The private folder cannot be written.</exception>
-    public static Task<PostgresBinaries?> PostgresAsync(Progress progress, CancellationToken cancellationToken = default) =>
-        Postgres.GetAsync(progress, cancellationToken);
+    // What is on the machine need not wait for another piece's download.
+    public static async Task<PostgresBinaries?> PostgresAsync(Progress progress, CancellationToken cancellationToken = default) =>
+        PostgresSetup.FindOnMachine() ?? await Postgres.GetAsync(progress, cancellationToken);
 
     /// <exception cref="SetupException">HYBRID_KAFKA_HOME or KAFKA_HOME is set, but Kafka cannot run from there.</exception>
-    public static Task<KafkaChoice> KafkaAsync(Progress progress, CancellationToken cancellationToken = default) => Kafka.GetAsync(progress, cancellationToken);
+    public static async Task<KafkaChoice> KafkaAsync(Progress progress, CancellationToken cancellationToken = default) =>
+        await KafkaSetup.KnownAsync(cancellationToken) ?? await Kafka.GetAsync(progress, cancellationToken);
 
     /// <summary>All pieces, one after the other.</summary>
     /// <exception cref="SetupException">Something is missing that cannot be brought.</exception>
@@ -35,26 +37,12 @@ public static class Setup
         await GoAsync(progress, cancellationToken), await RustAsync(progress, cancellationToken),
         await PostgresAsync(progress, cancellationToken), await KafkaAsync(progress, cancellationToken));
 
-    /// <param name="known">Answers at once where nothing has to be brought, so that it need not wait for another piece's download.</param>
-    private static SharedWork<T> Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure, Func<CancellationToken, Task<T?>>? known = null) => new(
-        (progress, token) => GuardAsync(async () =>
-            known is not null && await known(token) is { } answer ? answer : await SetupLock.HoldAsync(() => ensure(progress, token), progress, token)),
-        keep: true);
-
-    /// <summary>Turns failures of the file system, a child's too, into a message that names the place.</summary>
-    internal static async Task<T> GuardAsync<T>(Func<Task<T>> action)
+    /// <summary>One piece. Who asks while it is being brought waits, and brings it where the first one failed or was cancelled.</summary>
+    private sealed class Piece<T>(Func<Progress, CancellationToken, Task<T>> ensure)
     {
-        try
-        {
-            return await action();
-        }
-        catch (SetupException e) when (e.InnerException is null && e.Message.Contains("No space left", StringComparison.Ordinal))
-        {
-            throw new SetupException($"The disk of {Workspace.PrivateFolder} is full.", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new SetupException($"The set-up needs space in {Workspace.PrivateFolder}, and the right to write there: {e.Message}", e);
-        }
+        private Task<T>? done;
+
+        public Task<T> GetAsync(Progress progress, CancellationToken cancellationToken) => done ?? SetupLock.HoldAsync(
+            async () => await (done ??= Task.FromResult(await ensure(progress, cancellationToken))), progress, cancellationToken);
     }
 }

@@ -8,7 +8,6 @@ internal static class SetupLock
 {
     // EWOULDBLOCK of Linux and of macOS.
     private static readonly int[] HeldByAnother = [11, 35];
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     private static readonly SemaphoreSlim InProcess = new(1, 1);
 
     public static async Task<T> HoldAsync<T>(Func<Task<T>> body, Progress progress, CancellationToken cancellationToken)
@@ -16,7 +15,6 @@ internal static class SetupLock
         await InProcess.WaitAsync(cancellationToken);
         try
         {
-            Directory.CreateDirectory(Workspace.PrivateFolder);
             await using var hold = await LockFileAsync(progress, cancellationToken);
             return await body();
         }
@@ -28,17 +26,18 @@ internal static class SetupLock
 
     private static async Task<FileStream> LockFileAsync(Progress progress, CancellationToken cancellationToken)
     {
+        var file = Path.Combine(Directory.CreateDirectory(Workspace.PrivateFolder).FullName, "lock");
         for (var first = true; ; first = false)
         {
             try
             {
-                return new FileStream(Path.Combine(Workspace.PrivateFolder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException e) when (HeldByAnother.Contains(e.HResult))
             {
                 if (first)
                     progress.Say("Another set-up of this clone is running; waiting for it.");
-                await Task.Delay(Pause, cancellationToken);
+                await Task.Delay(TimeSpan.FromMilliseconds(100), cancellationToken);
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Hybrid.Toolchain;
 internal static class StampedFolder
 {
     private const string Stamp = ".made-from";
-
+    private const string ProgressMark = "progress: ";
     private static readonly string Drafts = Path.Combine(Workspace.PrivateFolder, "drafts");
 
     /// <summary>The stamp of a folder, or null when the folder is not there or was not made by <see cref="EnsureAsync"/>.</summary>
@@ -36,20 +36,33 @@ internal static class StampedFolder
         return folder;
     }
 
-    /// <summary>Removes the folder if it was made by <see cref="EnsureAsync"/>.</summary>
-    public static void Remove(string folder)
+    /// <summary>
+    /// Makes the folder by a script, which is given what to make it from, and the draft. Its lines that begin with "progress: "
+    /// are reported; all others say why it failed.
+    /// </summary>
+    public static Task<string> MakeAsync(
+        string folder, string script, string from, string inputs, Action<string> report, CancellationToken cancellationToken)
     {
-        if (StampOf(folder) is not null)
-            Directory.Delete(folder, recursive: true);
+        var program = Path.Combine(Workspace.Root, script);
+        return EnsureAsync(folder, Fingerprint([program], from, inputs), async draft =>
+        {
+            bool IsProgress(string line) => line.StartsWith(ProgressMark, StringComparison.Ordinal);
+            var result = await Subprocess.RunAsync(program, [from, draft], cancellationToken: cancellationToken, onLine: line =>
+            {
+                if (IsProgress(line))
+                    report(line[ProgressMark.Length..]);
+            });
+            if (!result.Succeeded)
+                throw new SetupException(string.Join('\n', result.Output.TrimEnd().Split('\n').Where(line => !IsProgress(line))));
+        });
     }
 
     /// <summary>A short text that changes whenever one of the files or texts does.</summary>
     public static string Fingerprint(IEnumerable<string> files, params string[] texts)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var bytes in (IEnumerable<byte[]>)[.. files.Select(File.ReadAllBytes), .. texts.Select(Encoding.UTF8.GetBytes)])
-            hash.AppendData(SHA256.HashData(bytes));
-        return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
+        // Hashes of hashes: where one input ends and the next begins counts too.
+        var hashes = files.Select(File.ReadAllBytes).Concat(texts.Select(Encoding.UTF8.GetBytes)).SelectMany(SHA256.HashData);
+        return Convert.ToHexStringLower(SHA256.HashData(hashes.ToArray()))[..16];
     }
 
     private static void RemoveOldDrafts()

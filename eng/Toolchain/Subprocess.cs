@@ -1,5 +1,6 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
 using System.Diagnostics;
-using System.Text;
 
 namespace Hybrid.Toolchain;
 
@@ -10,33 +11,29 @@ public sealed record SubprocessResult(int ExitCode, string Output)
 
     /// <summary>The last lines of the output, for an error message.</summary>
     public string Tail(int lines = 15) => string.Join('\n', Output.TrimEnd().Split('\n').TakeLast(lines));
+
+    /// <exception cref="SetupException">The program failed; the message ends with the last lines of its output.</exception>
+    internal void ThrowIfFailed(string message, int lines = 15)
+    {
+        if (!Succeeded)
+            throw new SetupException($"{message}\n{Tail(lines)}");
+    }
 }
 
 /// <summary>Runs programs to their end.</summary>
 public static class Subprocess
 {
-    /// <summary>Exit code of a program that did not end in time and was killed.</summary>
-    public const int TimedOut = 124;
-
-    /// <summary>Exit code of a program that is not there.</summary>
-    public const int NotFound = 127;
-
-    private static readonly TimeSpan KillPatience = TimeSpan.FromSeconds(5);
-
     /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
-    /// <param name="input">What the program reads from its standard input; it is closed after that.</param>
+    /// <param name="timeout">After it the program is killed with its children.</param>
     /// <param name="onLine">Called for each line as it comes; not on one thread.</param>
+    /// <param name="input">What the program reads from its standard input; it is closed after that.</param>
+    /// <returns>As with a shell, the exit code is 127 when the program is not there, and 124 when it did not end in time.</returns>
     public static async Task<SubprocessResult> RunAsync(
-        string program,
-        IEnumerable<string> arguments,
-        string? workingDirectory = null,
-        IEnumerable<KeyValuePair<string, string?>>? environment = null,
-        TimeSpan? timeout = null,
-        Action<string>? onLine = null,
-        string? input = null,
-        CancellationToken cancellationToken = default)
+        string program, IEnumerable<string> arguments, string? workingDirectory = null, IEnumerable<KeyValuePair<string, string?>>? environment = null,
+        TimeSpan? timeout = null, Action<string>? onLine = null, string? input = null, CancellationToken cancellationToken = default)
     {
-        var start = new ProcessStartInfo(program, arguments)
+        using var process = new Process();
+        process.StartInfo = new ProcessStartInfo(program, arguments)
         {
             WorkingDirectory = workingDirectory ?? Workspace.Root,
             RedirectStandardInput = true,
@@ -44,58 +41,44 @@ public static class Subprocess
             RedirectStandardError = true,
         };
         foreach (var (name, value) in environment ?? [])
-            start.Environment[name] = value;
+            process.StartInfo.Environment[name] = value;
 
-        var output = new StringBuilder();
+        var lines = new ConcurrentQueue<string>();
         void Collect(object sender, DataReceivedEventArgs e)
         {
             if (e.Data is null)
                 return;
-            lock (output)
-                output.Append(e.Data).Append('\n');
+            lines.Enqueue(e.Data);
             onLine?.Invoke(e.Data);
         }
 
-        using var process = new Process { StartInfo = start };
         process.OutputDataReceived += Collect;
         process.ErrorDataReceived += Collect;
+        SubprocessResult Result(int exitCode) => new(exitCode, string.Concat(lines.Select(line => line + '\n')));
+
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
             process.Start();
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            return new SubprocessResult(NotFound, $"{program}: {e.Message}");
-        }
-        try
-        {
-            await process.StandardInput.WriteAsync(input);
-            process.StandardInput.Close();
-        }
-        catch (IOException)
-        {
-            // The program ended without reading its input; its exit code says the rest.
-        }
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        if (timeout is { } limit)
-            deadline.CancelAfter(limit);
-        try
-        {
+            process.BeginOutputReadLine();
+            process.BeginErrorReadLine();
+            deadline.CancelAfter(timeout ?? Timeout.InfiniteTimeSpan);
+            await WriteAsync(process.StandardInput, input);
             await process.WaitForExitAsync(deadline.Token);
+            return Result(process.ExitCode);
+        }
+        catch (Win32Exception e)
+        {
+            return new SubprocessResult(127, $"{program}: {e.Message}");
         }
         catch (OperationCanceledException)
         {
             process.Kill(entireProcessTree: true);
-            process.WaitForExit(KillPatience);
+            process.WaitForExit(TimeSpan.FromSeconds(5));
             cancellationToken.ThrowIfCancellationRequested();
-            lock (output)
-                return new SubprocessResult(TimedOut, output + $"{program}: no end within {timeout}");
+            lines.Enqueue($"{program}: no end within {timeout}");
+            return Result(124);
         }
-        lock (output)
-            return new SubprocessResult(process.ExitCode, output.ToString());
     }
 
     /// <summary>Full path of a program on PATH, or null.</summary>
@@ -104,5 +87,18 @@ public static class Subprocess
             .Select(folder => Path.Combine(folder, program)).FirstOrDefault(IsThere);
 
     /// <summary>Whether a file is there, and not only a link to one that is gone.</summary>
-    public static bool IsThere(string path) => File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is not { Exists: false };
+    internal static bool IsThere(string path) => File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is not { Exists: false };
+
+    private static async Task WriteAsync(StreamWriter standardInput, string? input)
+    {
+        try
+        {
+            await using (standardInput)
+                await standardInput.WriteAsync(input);
+        }
+        catch (IOException)
+        {
+            // The program ended without reading its input; its exit code says the rest.
+        }
+    }
 }

@@ -12,15 +12,8 @@ public static class Workspace
     public static string PrivateFolder { get; } = Path.Combine(Root, ".toolchain");
 
     public static string GoModule { get; } = Path.Combine(Root, "go-control-plane");
-
-    internal static string GoVendor { get; } = Path.Combine(GoModule, "vendor");
-
-    public static string RustSources { get; } = Path.Combine(Root, "rust-data-plane");
-
-    public static string Protos { get; } = Path.Combine(Root, "protos");
-
+    internal static string RustSources { get; } = Path.Combine(Root, "rust-data-plane");
     internal static string LibrdkafkaPackage { get; } = Metadata("LibrdkafkaPackage");
-
     internal static string GrpcToolsPackage { get; } = Metadata("GrpcToolsPackage");
 
     private static string Metadata(string key) =>

@@ -71,16 +71,20 @@ internal static class KafkaHostingExtensions
             .WithPreparation("Preparing", async (progress, cancellationToken) =>
             {
                 var choice = await Setup.KafkaAsync(progress, cancellationToken);
-                kafka.IsStandIn = choice.Distribution is null;
                 if (choice.Distribution is { } distribution)
                 {
+                    kafka.IsStandIn = false;
                     progress.Say($"Kafka: native server, {distribution.Libraries} ({distribution.Origin}), data in {folder}");
                     command.Set(await new NativeKafka(folder).PrepareAsync(distribution, infrastructure.Ports.Kafka, infrastructure.Ports.KafkaController, cancellationToken));
                     return;
                 }
-                progress.Say($"WARNING: Kafka is replaced by the in-memory stand-in (librdkafka's mock cluster), because there is {choice.WhyNot}");
+                progress.Say($"WARNING: Kafka is replaced by the in-memory stand-in (librdkafka's mock cluster). {choice.WhyNot}");
                 progress.Say("WARNING: Its records do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice");
-                command.Set(["dotnet", KafkaStandIn.Program, $"{infrastructure.Ports.Kafka}"]);
+                // Like every program of this clone it is built before its first start, but not when it comes back from a crash.
+                if (!kafka.IsStandIn)
+                    await Programs.BuildRustAsync(progress, cancellationToken);
+                kafka.IsStandIn = true;
+                command.Set([Programs.KafkaStandIn, $"{infrastructure.Ports.Kafka}"]);
             })
             .WithArgs(command.AddTo)
             .WithHealthCheck(name)

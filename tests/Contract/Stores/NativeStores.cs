@@ -29,6 +29,8 @@ internal sealed class NativeStores(string state, Ports ports) : IStores
             ?? throw new SetupException("There is no PostgreSQL on this machine and none could be brought. `dotnet run --project eng/Toolchain -- doctor` names the remedy.");
         var kafka = await Setup.KafkaAsync(Progress.Silent, cancellationToken);
         KafkaIsStandIn = kafka.Distribution is null;
+        if (KafkaIsStandIn)
+            await Programs.BuildRustAsync(Progress.Silent, cancellationToken);
         Description = $"native servers: PostgreSQL of {binaries.Folder}, "
             + (kafka.Distribution is { } jars ? $"Kafka of {jars.Libraries}" : $"and the in-memory stand-in of Kafka, because {kafka.WhyNot}");
 
@@ -50,7 +52,7 @@ internal sealed class NativeStores(string state, Ports ports) : IStores
             "kafka",
             kafka.Distribution is { } distribution
                 ? await new NativeKafka(kafkaFolder).PrepareAsync(distribution, ports.Kafka, ports.KafkaController, cancellationToken)
-                : ["dotnet", KafkaStandIn.Program, $"{ports.Kafka}"],
+                : [Programs.KafkaStandIn, $"{ports.Kafka}"],
             kafkaFolder, endSignal: "TERM");
 
         await database.WaitAsync("to answer a query", QueryAsync, Eventually.IsNotYet);

@@ -6,32 +6,19 @@ namespace Hybrid.Tests.Contract.Tools;
 public sealed class RegistryTests : IDisposable
 {
     private readonly string registry = "test " + Guid.NewGuid().ToString("N");
-
     private string RefusalFile => Path.Combine(Workspace.PrivateFolder, "refusals", registry.Replace(' ', '-'));
 
     public void Dispose() => File.Delete(RefusalFile);
 
     [Fact]
-    public void A_refusal_is_remembered_for_the_same_inputs_alone()
+    public void A_refusal_is_remembered_for_a_day_and_for_the_same_inputs_alone()
     {
-        Assert.Null(Registry.RecentRefusal(registry, "inputs"));
         Registry.Remember(registry, "inputs", "connection refused\nby the proxy");
         Assert.Equal("connection refused\nby the proxy", Registry.RecentRefusal(registry, "inputs"));
         Assert.Null(Registry.RecentRefusal(registry, "other inputs"));
-    }
-
-    [Fact]
-    public void A_refusal_is_forgotten_after_a_day()
-    {
-        Registry.Remember(registry, "inputs", "connection refused");
         File.SetLastWriteTimeUtc(RefusalFile, DateTime.UtcNow - TimeSpan.FromHours(25));
         Assert.Null(Registry.RecentRefusal(registry, "inputs"));
-    }
-
-    [Fact]
-    public void A_file_that_was_cut_off_is_no_refusal()
-    {
-        Registry.Remember(registry, "inputs", "connection refused");
+        // A file that was cut off.
         File.WriteAllText(RefusalFile, "inputs");
         Assert.Null(Registry.RecentRefusal(registry, "inputs"));
     }

@@ -1,71 +1,48 @@
-using System.Diagnostics;
 using Hybrid.Toolchain;
 
 namespace Hybrid.Tests.Contract.Tools;
 
-/// <summary>Programs that are run to their end.</summary>
+/// <summary>Programs of the machine and of eng/: how they are found, asked and ended.</summary>
 public sealed class SubprocessTests
 {
-    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
     [Fact]
-    public async Task Both_streams_and_the_exit_code_come_back()
+    public async Task A_program_that_takes_too_long_is_killed()
     {
-        var result = await ShellAsync("echo out; echo err >&2; exit 3");
-        Assert.Equal((3, false), (result.ExitCode, result.Succeeded));
-        Assert.Equal(["err", "out"], result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal));
+        string[] arguments = ["-c", "echo before; sleep 600; echo after"];
+        var result = await Subprocess.RunAsync("sh", arguments, timeout: TimeSpan.FromMilliseconds(300), cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal((124, true, false), (result.ExitCode, result.Output.Contains("before"), result.Output.Contains("after")));
     }
-
-    [Fact]
-    public async Task The_input_is_read_and_then_ends() =>
-        Assert.Equal("one\n", (await Subprocess.RunAsync("cat", [], input: "one\n", cancellationToken: Cancellation)).Output);
-
-    [Fact]
-    public async Task A_variable_can_be_set_and_removed()
-    {
-        var result = await Subprocess.RunAsync("sh", ["-c", "echo \"$ADDED,${HOME-none}\""], environment: [new("ADDED", "yes"), new("HOME", null)], cancellationToken: Cancellation);
-        Assert.Equal("yes,none\n", result.Output);
-    }
-
-    [Fact]
-    public async Task A_program_that_is_not_there_is_an_exit_code()
-    {
-        var result = await Subprocess.RunAsync("no-such-program", [], cancellationToken: Cancellation);
-        Assert.Equal(Subprocess.NotFound, result.ExitCode);
-        Assert.Contains("no-such-program", result.Output);
-    }
-
-    [Fact]
-    public async Task A_program_that_takes_too_long_is_killed_with_its_children()
-    {
-        var clock = Stopwatch.StartNew();
-        var result = await Subprocess.RunAsync("sh", ["-c", "echo before; sleep 600; echo after"], timeout: TimeSpan.FromMilliseconds(300), cancellationToken: Cancellation);
-        Assert.Equal(Subprocess.TimedOut, result.ExitCode);
-        Assert.Contains("before", result.Output);
-        Assert.DoesNotContain("after", result.Output);
-        Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30));
-    }
-
-    [Fact]
-    public void The_tail_is_the_last_lines() => Assert.Equal("2\n3", new SubprocessResult(1, "1\n2\n3\n").Tail(2));
 
     [Fact]
     public void A_link_to_nothing_is_not_there()
     {
-        var folder = Directory.CreateTempSubdirectory("hybrid-test-");
-        try
-        {
-            var link = Path.Combine(folder.FullName, "link");
-            File.CreateSymbolicLink(link, Path.Combine(folder.FullName, "gone"));
-            Assert.False(Subprocess.IsThere(link));
-            File.WriteAllText(Path.Combine(folder.FullName, "gone"), "");
-            Assert.True(Subprocess.IsThere(link));
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        var link = Path.Combine(Path.GetTempPath(), "hybrid-test-" + Path.GetRandomFileName());
+        File.CreateSymbolicLink(link, "/gone");
+        Assert.False(Subprocess.IsThere(link));
+        File.Delete(link);
     }
 
-    private static Task<SubprocessResult> ShellAsync(string script) => Subprocess.RunAsync("sh", ["-c", script], cancellationToken: Cancellation);
+    [Theory]
+    [InlineData("go version go1.27.1 linux/amd64", "1.27.1")]
+    [InlineData("go 1.27", "1.27.0")]
+    [InlineData("rust-version = \"1.90\"", "1.90.0")]
+    [InlineData("cargo 1.95.0 (abc 2026-03-01)", "1.95.0")]
+    [InlineData("Picked up JAVA_TOOL_OPTIONS: -Xmx512m\nopenjdk version \"21\" 2025-09-19", "21.0.0")]
+    [InlineData("sh: 1: go: not found", null)]
+    public void A_version_is_read_from_what_programs_and_manifests_state(string text, string? version) => Assert.Equal(version, Versions.In(text)?.ToString());
+
+    [Theory]
+    [InlineData("updates tell it", "vendor/packages bookworm, mirror/debian bookworm, mirror/debian bookworm-updates, mirror/debian-security bookworm-security", "mirror/debian vendor/packages")]
+    [InlineData("then the usual path", "vendor/packages bookworm, mirror/debian bookworm", "mirror/debian vendor/packages")]
+    [InlineData("then the own suite", "rolling/debian sid, own/debian bookworm", "own/debian rolling/debian")]
+    [InlineData("a mirror is named once", "mirror/debian/ bookworm, mirror/debian testing", "mirror/debian")]
+    [InlineData("other suites are none", "mirror/debian bullseye, vendor/apt noble", "")]
+    public async Task The_mirror_of_Debian_is_told_from_other_package_sources(string why, string sources, string candidates)
+    {
+        var lines = sources.Split(", ").Select(s => s.Split(' ')).Select(s => $"'http://{s[0]}/dists/{s[1]}/InRelease' a_file 0 \n");
+        var result = await Subprocess.RunAsync(
+            Path.Combine(Workspace.Root, "eng/debian/mirrors.sh"), ["bookworm"], input: "Reading package lists...\n" + string.Concat(lines),
+            cancellationToken: TestContext.Current.CancellationToken);
+        Assert.True(candidates == result.Output.Replace("http://", "").TrimEnd().Replace('\n', ' '), $"{why}: {result.Output}");
+    }
 }
