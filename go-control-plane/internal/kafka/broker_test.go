@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"hybrid/control-plane/internal/kafkatest"
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/outbox"
@@ -158,4 +160,55 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 	if want := fmt.Sprintf("[0 from %d]", booked); fmt.Sprint(f.retired) != want {
 		t.Errorf("retired %v, want %s", f.retired, want)
 	}
+}
+
+// Partitions that a topic is given while it is consumed are consumed too.
+func TestAddedPartitionsAreConsumed(t *testing.T) {
+	server := kafkatest.Start(t)
+	broker := Broker{Addresses: []string{server.Address}}
+	discard := slog.New(slog.DiscardHandler)
+	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, discard, func(reason string) { t.Log(reason) }); err != nil {
+		t.Fatal(err)
+	}
+	f := &faulty{next: map[int32]int64{}}
+	u := consumer(nil, nil)
+	u.Broker, u.Book, u.Healthy = broker, f, func(error) {}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	publish := func(n int) {
+		producer := NewProducer(broker)
+		defer producer.Close()
+		var messages []outbox.Message
+		for key := range n {
+			messages = append(messages, outbox.Message{Topic: "usage", Key: []byte{byte(key)}, Value: []byte("EUR")})
+		}
+		if _, err := producer.Publish(t.Context(), messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	booked := func() (n int64) {
+		for _, offset := range f.next {
+			n += offset
+		}
+		return n
+	}
+	publish(5)
+	f.wait(t, "the records of one partition are booked", func() bool { return booked() == 5 })
+	admin, err := sarama.NewClusterAdmin(broker.Addresses, broker.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if err := admin.CreatePartitions("usage", 3, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	publish(40)
+	f.wait(t, "the records of all partitions are booked", func() bool { return booked() == 45 && len(f.next) == 3 })
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,21 @@ const (
 	batchWait = 20 * time.Millisecond
 	// idleWait is longer than the broker holds back an empty answer, so that an idle partition has been read within it.
 	idleWait = time.Second
-	// watchInterval is how often the end of the log is requested.
+	// watchInterval is how often the end of the log, and its partitions, are requested.
 	watchInterval = 5 * time.Second
-	// maxDeadLetter leaves room for the added headers within a broker's default limit: a record that the broker refuses would
-	// stop the partition.
-	maxDeadLetter = 1_000_000
 )
+
+// A dead letter with all of these is within what brokers and producers take by default, about 1 MB: one that the broker
+// refuses would stop the partition.
+const (
+	maxDeadValue   = 512 << 10
+	maxDeadKey     = 64 << 10
+	maxDeadHeaders = 64 << 10
+	maxDeadReason  = 1 << 10
+)
+
+// errRepartitioned ends a consumption whose topic has other partitions than it reads.
+var errRepartitioned = errors.New("the topic has other partitions than before")
 
 // UsageConsumer books the records of the usage topic. It assigns itself all partitions and starts at the ledger's offsets; it
 // uses no consumer group. The caller ensures that only one runs at a time.
@@ -79,6 +89,10 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 			retry.Succeeded(ctx)
 			u.Healthy(nil)
 		})
+		if errors.Is(err, errRepartitioned) {
+			u.Log.InfoContext(ctx, "usage consumption starts again: "+err.Error(), "topic", u.Topic)
+			continue
+		}
 		if ctx.Err() == nil {
 			u.Healthy(err)
 		}
@@ -331,28 +345,47 @@ func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMes
 	return nil
 }
 
+// deadLetter is the record with headers that say why and where it came from. What is too long is cut, and a header says how
+// long it was.
 func (u *UsageConsumer) deadLetter(m *sarama.ConsumerMessage, reason error) outbox.Message {
-	dead := outbox.Message{Topic: u.DeadLetterTopic, Key: m.Key, Value: m.Value}
-	if len(dead.Value) > maxDeadLetter {
-		dead.Value = dead.Value[:maxDeadLetter]
-		dead.Headers = append(dead.Headers, outbox.Header{Name: "dead-letter-truncated-from", Value: strconv.Itoa(len(m.Value))})
-	}
+	dead := outbox.Message{Topic: u.DeadLetterTopic, Key: first(m.Key, maxDeadKey), Value: first(m.Value, maxDeadValue)}
+	size := 0
 	for _, h := range m.Headers {
-		dead.Headers = append(dead.Headers, outbox.Header{Name: string(h.Key), Value: string(h.Value)})
+		size += len(h.Key) + len(h.Value)
+	}
+	if size <= maxDeadHeaders {
+		for _, h := range m.Headers {
+			dead.Headers = append(dead.Headers, outbox.Header{Name: string(h.Key), Value: string(h.Value)})
+		}
+	}
+	if size > maxDeadHeaders || len(dead.Key) < len(m.Key) || len(dead.Value) < len(m.Value) {
+		dead.Headers = append(dead.Headers, outbox.Header{Name: "dead-letter-truncated-from", Value: strconv.Itoa(len(m.Key) + len(m.Value))})
 	}
 	dead.Headers = append(dead.Headers,
-		outbox.Header{Name: "dead-letter-reason", Value: reason.Error()},
+		outbox.Header{Name: "dead-letter-reason", Value: string(first([]byte(reason.Error()), maxDeadReason))},
 		outbox.Header{Name: "dead-letter-partition", Value: strconv.Itoa(int(m.Partition))},
 		outbox.Header{Name: "dead-letter-offset", Value: strconv.FormatInt(m.Offset, 10)})
 	return dead
 }
 
-// watch requests the end of the log at intervals, to measure the lag and to notice a broker that is away: without an answer
-// it stops the consumption.
+func first(b []byte, limit int) []byte {
+	return b[:min(len(b), limit)]
+}
+
+// watch requests the end of the log at intervals, to measure the lag, to notice a broker that is away, and to notice added
+// partitions: without an answer, or with other partitions, it stops the consumption.
 func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partitions []int32, positions []atomic.Int64, stop context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
+		if err := client.RefreshMetadata(u.Topic); err != nil {
+			stop(err)
+			return
+		}
+		if now, err := client.Partitions(u.Topic); err != nil || !slices.Equal(now, partitions) {
+			stop(cmp.Or(err, errRepartitioned))
+			return
+		}
 		var lag int64
 		for slot, partition := range partitions {
 			newest, err := client.GetOffset(u.Topic, partition, sarama.OffsetNewest)

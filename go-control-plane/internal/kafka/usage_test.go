@@ -67,7 +67,7 @@ func consumer(b *book, p *publisher) *UsageConsumer {
 func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	b, p := &book{}, &publisher{}
 	u := consumer(b, p)
-	large := string(append([]byte("x"), make([]byte, 2*maxDeadLetter)...))
+	large := string(append([]byte("x"), make([]byte, 2*maxDeadValue)...))
 	err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +86,29 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	if names["ce_id"] != "1" || names["dead-letter-reason"] != "poison" || names["dead-letter-partition"] != "0" || names["dead-letter-offset"] != "7" {
 		t.Errorf("headers %v", names)
 	}
-	if n := len(p.published[1].Value); n != maxDeadLetter {
+	if n := len(p.published[1].Value); n != maxDeadValue {
 		t.Errorf("a dead letter of %d bytes", n)
+	}
+}
+
+// A dead letter is within what a broker takes, whatever of the record or the reason is large.
+func TestDeadLettersAreCut(t *testing.T) {
+	large := bytes.Repeat([]byte("x"), 600_000)
+	for name, m := range map[string]*sarama.ConsumerMessage{
+		"value":  {Value: large},
+		"key":    {Key: large, Value: []byte("x")},
+		"header": {Value: []byte("x"), Headers: []*sarama.RecordHeader{{Key: []byte("a"), Value: large}}},
+		"reason": {Value: []byte("x")},
+	} {
+		dead := consumer(nil, nil).deadLetter(m, errors.New("currency "+string(large)))
+		size, cut := len(dead.Key)+len(dead.Value), false
+		for _, h := range dead.Headers {
+			size += len(h.Name) + len(h.Value)
+			cut = cut || h.Name == "dead-letter-truncated-from"
+		}
+		if size > 700_000 || cut != (name != "reason") {
+			t.Errorf("%s: %d bytes, marked as cut: %t", name, size, cut)
+		}
 	}
 }
 
@@ -149,7 +170,7 @@ func TestDeadLettersAreTruncatedAboveTheLimit(t *testing.T) {
 	for _, c := range []struct {
 		size, kept int
 		truncated  string
-	}{{maxDeadLetter, maxDeadLetter, ""}, {maxDeadLetter + 1, maxDeadLetter, "1000001"}} {
+	}{{maxDeadValue, maxDeadValue, ""}, {maxDeadValue + 1, maxDeadValue, "524289"}} {
 		dead := consumer(nil, nil).deadLetter(message(0, 1, strings.Repeat("x", c.size)), errors.New("poison"))
 		var truncated string
 		for _, h := range dead.Headers {

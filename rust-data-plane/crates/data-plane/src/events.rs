@@ -22,6 +22,8 @@ pub(crate) const TOPIC: &str = "hybrid.quotes.v1";
 const TYPE: &str = "hybrid.pricing.quote.priced.v1";
 /// Tag of `QuotePriced.quote`: field 2, length-delimited.
 const QUOTE_TAG: u8 = 2 << 3 | 2;
+/// How long a broker may take to answer.
+const ANSWER: Duration = Duration::from_secs(1);
 /// The shortest time between two log records about loss.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,13 @@ impl Counts {
     fn read(count: &AtomicU64) -> u64 {
         count.load(Ordering::Relaxed)
     }
+
+    /// A broker answers.
+    fn answers(&self) {
+        if self.brokers_down.load(Ordering::Relaxed) && self.brokers_down.swap(false, Ordering::Relaxed) {
+            tracing::info!("Kafka answers again");
+        }
+    }
 }
 
 /// Counts deliveries.
@@ -67,9 +76,7 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(_) => {
                 self.0.delivered.fetch_add(1, Ordering::Relaxed);
-                if self.0.brokers_down.swap(false, Ordering::Relaxed) {
-                    tracing::info!("events reach Kafka again");
-                }
+                self.0.answers();
             }
             Err(_) => {
                 self.0.failed.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +198,7 @@ impl Events {
         }
     }
 
-    /// Logs losses, and replaces a producer that has failed for good, until `stop`.
+    /// Logs losses, asks for brokers that are away, and replaces a producer that has failed for good, until `stop`.
     pub(crate) fn watch(&self, stop: &AtomicBool) {
         let mut reported = (0, 0);
         let mut report_at = Instant::now();
@@ -202,6 +209,12 @@ impl Events {
                 tracing::error!(shed = lost.0 - reported.0, failed = lost.1 - reported.1, "events were lost");
                 reported = lost;
                 report_at = Instant::now() + REPORT_EVERY;
+            }
+            // Without events to deliver nothing else shows that a broker is back.
+            if self.counts.brokers_down.load(Ordering::Relaxed)
+                && self.producer.load_full().fetch_metadata(ANSWER).is_ok()
+            {
+                self.counts.answers();
             }
             let fatal = self.producer.load().fatal_error();
             if let Some((code, reason)) = fatal {

@@ -687,3 +687,20 @@ async fn health_checks_are_answered_throughout_the_drain() {
     assert!(quote.await.unwrap().is_ok());
     assert!(node.program.ended().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_node_tells_when_kafka_is_away_and_back() {
+    let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
+    let node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
+    let _session = catalog(&control).await;
+    let kafka = || {
+        let report = node.ready().1;
+        let task = report["tasks"].as_array().unwrap().iter().find(|task| task["name"] == "kafka").unwrap();
+        task["status"].as_str().unwrap().to_owned()
+    };
+    node.until("Kafka answers", || kafka() == "done");
+    cluster.broker_down(1).unwrap();
+    node.until("it tells that Kafka is away", || kafka() == "pending");
+    cluster.broker_up(1).unwrap();
+    node.until("it tells that Kafka is back", || kafka() == "done");
+}

@@ -34,6 +34,8 @@ pub enum KafkaError {
     Commit(RDKafkaErrorCode),
     #[error("assignment: {0}")]
     Assignment(RDKafkaErrorCode),
+    #[error("metadata: {0}")]
+    MetadataFetch(RDKafkaErrorCode),
     #[error("seek: {0}")]
     Seek(RDKafkaErrorCode),
     #[error("transaction: {0}")]
@@ -52,6 +54,7 @@ impl KafkaError {
             | Self::Flush(code)
             | Self::Commit(code)
             | Self::Assignment(code)
+            | Self::MetadataFetch(code)
             | Self::Seek(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
             Self::ClientConfig { .. }

@@ -19,6 +19,7 @@ opaque!(
     rd_kafka_headers_t,
     rd_kafka_error_t,
     rd_kafka_consumer_group_metadata_t,
+    rd_kafka_metadata_t,
     rd_kafka_mock_cluster_t
 );
 
@@ -145,6 +146,14 @@ unsafe extern "C" {
         errstr: *mut c_char,
         errstr_size: size_t,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_metadata(
+        rk: *mut rd_kafka_t,
+        all_topics: c_int,
+        only_rkt: *mut rd_kafka_topic_t,
+        metadata: *mut *const rd_kafka_metadata_t,
+        timeout_ms: c_int,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_metadata_destroy(metadata: *const rd_kafka_metadata_t);
     pub(crate) fn rd_kafka_poll(rk: *mut rd_kafka_t, timeout_ms: c_int) -> c_int;
     pub(crate) fn rd_kafka_outq_len(rk: *mut rd_kafka_t) -> c_int;
     pub(crate) fn rd_kafka_flush(rk: *mut rd_kafka_t, timeout_ms: c_int) -> rd_kafka_resp_err_t;

@@ -120,6 +120,24 @@ impl<C: ProducerContext> BaseProducer<C> {
         usize::try_from(events).unwrap_or(0)
     }
 
+    /// Asks a broker what the cluster is, which shows that one answers.
+    pub fn fetch_metadata(&self, timeout: Duration) -> KafkaResult<()> {
+        let mut metadata = std::ptr::null();
+        // SAFETY: the handle is valid; on success the metadata is ours, and is freed at once.
+        unsafe {
+            let code = ffi::rd_kafka_metadata(
+                self.client.as_ptr(),
+                0,
+                std::ptr::null_mut(),
+                &mut metadata,
+                millis(timeout),
+            );
+            RDKafkaErrorCode::check(code, KafkaError::MetadataFetch)?;
+            ffi::rd_kafka_metadata_destroy(metadata);
+        }
+        Ok(())
+    }
+
     /// Its context.
     pub fn context(&self) -> &C {
         self.client.context()
