@@ -11,13 +11,7 @@ internal sealed record DashboardPorts(int Web, int Otlp, int ResourceService);
 
 /// <summary>Every port of the topology. All are bound to loopback only.</summary>
 internal sealed record Ports(
-    int Postgres,
-    int Kafka,
-    int KafkaController,
-    ServicePorts ControlPlane,
-    IReadOnlyList<(string Node, ServicePorts Ports)> DataPlanes,
-    int Metering,
-    DashboardPorts Dashboard)
+    int Postgres, int Kafka, int KafkaController, ServicePorts ControlPlane, IReadOnlyList<(string Node, ServicePorts Ports)> DataPlanes, int Metering, DashboardPorts Dashboard)
 {
     /// <summary>The documented ports, stable from start to start.</summary>
     public static Ports Documented { get; } = new(
