@@ -74,8 +74,10 @@ internal static class SendQuotesCommand
         string Millis(string percentile) => ((double?)result["latencyMicros"]?[percentile] / 1000)?.ToString("0.00", CultureInfo.InvariantCulture) ?? "?";
         var failed = string.Join(", ", result["failed"]!.AsObject().Select(code => $"{code.Value} {code.Key}"));
         var summary = $"{result["answered"]} of {result["sent"]} quotes answered, {(failed.Length == 0 ? "none" : failed)} failed; P50 {Millis("p50")} ms, P99 {Millis("p99")} ms.";
-        // The dashboard's own line says only that the command succeeded.
-        var details = result.ToJsonString(new() { WriteIndented = true });
-        return CommandResults.Success(summary, new CommandResultData { Value = $"{summary}\n\n{details}", Format = CommandResultFormat.Text, DisplayImmediately = true });
+        // The dashboard's own line says only that the command succeeded; this one stays until it is dismissed.
+        var interaction = context.Services.GetRequiredService<IInteractionService>();
+        if (interaction.IsAvailable)
+            _ = interaction.PromptNotificationAsync("Send quotes", summary, new NotificationInteractionOptions { Intent = MessageIntent.Success });
+        return CommandResults.Success(summary, result.ToJsonString(new() { WriteIndented = true }), CommandResultFormat.Json);
     }
 }
