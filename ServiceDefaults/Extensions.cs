@@ -1,5 +1,4 @@
 using Hybrid.ServiceDefaults;
-using Hybrid.ServiceDefaults.Health;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -14,7 +13,7 @@ public static class Extensions
         where TBuilder : IHostApplicationBuilder
     {
         builder.ConfigureOpenTelemetry();
-        builder.AddDefaultHealthChecks();
+        builder.Services.AddHealthChecks();
         builder.Services.AddServiceDiscovery();
         builder.Services.ConfigureHttpClientDefaults(http =>
         {
@@ -24,23 +23,14 @@ public static class Extensions
         return builder;
     }
 
-    /// <summary>Adds the readiness that <see cref="MapDefaultEndpoints"/> tells of. Each check with the tag <c>ready</c> is a task of it.</summary>
-    public static TBuilder AddDefaultHealthChecks<TBuilder>(this TBuilder builder)
-        where TBuilder : IHostApplicationBuilder
-    {
-        builder.Services.AddHealthChecks();
-        builder.Services.AddSingleton<Readiness>();
-        return builder;
-    }
-
     /// <summary>
     /// Maps <c>GET /livez</c> (200 while the process can answer at all) and <c>GET /readyz</c> (200 when it can do its work, else
-    /// 503; it names what is pending).
+    /// 503; it names what is pending). Each health check with the tag <c>ready</c> is a task of it.
     /// </summary>
     public static WebApplication MapDefaultEndpoints(this WebApplication app)
     {
-        app.MapGet("/livez", () => HealthEndpoints.Live());
-        app.MapGet("/readyz", HealthEndpoints.ReadyAsync);
+        app.MapGet("/livez", () => Health.Live());
+        app.MapGet("/readyz", Health.ReadyAsync);
         return app;
     }
 }

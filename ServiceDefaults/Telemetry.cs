@@ -1,4 +1,3 @@
-using Hybrid.ServiceDefaults.Health;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -42,5 +41,5 @@ internal static class Telemetry
 
     // A program that receives telemetry must not send some about that, which would be received in turn, without end.
     private static bool IsWorthTracing(PathString path) =>
-        !HealthEndpoints.IsHealthPath(path) && !path.Value!.StartsWith("/opentelemetry.proto.collector.", StringComparison.Ordinal);
+        !Health.IsHealthPath(path) && !path.Value!.StartsWith("/opentelemetry.proto.collector.", StringComparison.Ordinal);
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using Hybrid.AppHost.Hosting;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -15,11 +14,8 @@ internal static class SendQuotesCommand
     public const string Rate = "rate";
     public const string Duration = "duration";
 
-    private const int HighestRate = 20_000;
-    private const int LongestDuration = 600;
     private const string Sku = "demo-mug";
     private const string Jurisdiction = "DEMO";
-    private const string Currency = "EUR";
 
     /// <summary>Adds the command. What it prices is created at <paramref name="controlPlane"/> where it is missing.</summary>
     public static IResourceBuilder<T> WithSendQuotesCommand<T>(this IResourceBuilder<T> dataPlane, IResourceBuilder<IResourceWithEndpoints> controlPlane)
@@ -28,8 +24,10 @@ internal static class SendQuotesCommand
         {
             try
             {
-                await StockAsync(controlPlane.GetEndpoint("http").Url, dataPlane.GetEndpoint("http").Url, context.CancellationToken);
-                await Programs.BuildRustAsync(Hosting.Preparation.ProgressOf(dataPlane.Resource, context.Services), context.CancellationToken);
+                using var shop = new Shop(controlPlane.GetEndpoint("http").Url, Sku, Jurisdiction);
+                await shop.StockAsync("Mug", 1_050, context.CancellationToken);
+                await shop.QuoteUntilAsync((dataPlane.Resource.Name, dataPlane.GetEndpoint("http").Url), quantity: 1, _ => true, context.CancellationToken);
+                await Programs.BuildRustAsync(context.Services.GetRequiredService<Preparations>().ProgressOf(dataPlane.Resource), context.CancellationToken);
                 return await SendAsync(dataPlane.GetEndpoint("grpc").Url, context);
             }
             catch (Exception e) when (e is HttpRequestException or SetupException)
@@ -48,8 +46,8 @@ internal static class SendQuotesCommand
             ],
             ValidateArguments = context =>
             {
-                Validate(context, Rate, HighestRate);
-                Validate(context, Duration, LongestDuration);
+                Validate(context, Rate, highest: 20_000);
+                Validate(context, Duration, highest: 600);
                 return Task.CompletedTask;
             },
             Progress = new CommandProgressOptions { Message = "Sending quotes …" },
@@ -61,49 +59,25 @@ internal static class SendQuotesCommand
             context.AddValidationError(name, $"A whole number from 1 to {highest}.");
     }
 
-    private static async Task StockAsync(string controlPlane, string dataPlane, CancellationToken cancellationToken)
-    {
-        using var http = new HttpClient();
-        await CreateAsync("/v1/tax-rules", new { jurisdiction = Jurisdiction, category = "standard", ratePpm = 190_000 });
-        await CreateAsync("/v1/items", new { sku = Sku, name = "Mug", unitPrice = new { currencyCode = Currency, minorUnits = 1_050 } });
-        var quote = new { currencyCode = Currency, jurisdiction = Jurisdiction, lines = new[] { new { sku = Sku, quantity = 1 } } };
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(TimeSpan.FromSeconds(10));
-        try
-        {
-            while (!(await http.PostAsJsonAsync(dataPlane + "/v1/quotes", quote, deadline.Token)).IsSuccessStatusCode)
-                await Task.Delay(TimeSpan.FromMilliseconds(50), deadline.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            throw new HttpRequestException("The node does not price the demo item, which the control plane has. Look at its snapshot.");
-        }
-
-        async Task CreateAsync(string path, object body)
-        {
-            using var response = await http.PostAsJsonAsync(controlPlane + path, body, cancellationToken);
-            // The demo item of an earlier call is as good.
-            if (!response.IsSuccessStatusCode && response.StatusCode != HttpStatusCode.Conflict)
-                throw new HttpRequestException($"POST {path} answered {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync(cancellationToken)}");
-        }
-    }
-
     private static async Task<ExecuteCommandResult> SendAsync(string target, ExecuteCommandContext context)
     {
         string[] arguments =
         [
             "--target", target, "--rate", context.Arguments[Rate].Value ?? "", "--duration", context.Arguments[Duration].Value + "s",
-            "--currency", Currency, "--jurisdiction", Jurisdiction, "--line", $"{Sku}=1",
+            "--currency", Shop.Currency, "--jurisdiction", Jurisdiction, "--line", $"{Sku}=1",
         ];
         var run = await Subprocess.RunAsync(
             Programs.Loadgen, arguments, onLine: line => context.Logger.LogInformation("{Line}", line), cancellationToken: context.CancellationToken);
         if (!run.Succeeded)
             return CommandResults.Failure(run.Tail());
         var result = JsonNode.Parse(run.Output[run.Output.IndexOf("\n{", StringComparison.Ordinal)..]) ?? throw new SetupException("loadgen printed no result.");
-        var latency = result["latencyMicros"];
-        var summary = $"{result["answered"]} of {result["sent"]} quotes answered; median {Millis("p50")} ms, P99 {Millis("p99")} ms.";
+        string Millis(string percentile) => ((double?)result["latencyMicros"]?[percentile] / 1000)?.ToString("0.00", CultureInfo.InvariantCulture) ?? "?";
+        var failed = string.Join(", ", result["failed"]!.AsObject().Select(code => $"{code.Value} {code.Key}"));
+        var summary = $"{result["answered"]} of {result["sent"]} quotes answered, {(failed.Length == 0 ? "none" : failed)} failed; P50 {Millis("p50")} ms, P99 {Millis("p99")} ms.";
+        // The dashboard's own line says only that the command succeeded; this one stays until it is dismissed.
+        var interaction = context.Services.GetRequiredService<IInteractionService>();
+        if (interaction.IsAvailable)
+            _ = interaction.PromptNotificationAsync("Send quotes", summary, new NotificationInteractionOptions { Intent = MessageIntent.Success });
         return CommandResults.Success(summary, result.ToJsonString(new() { WriteIndented = true }), CommandResultFormat.Json);
-
-        string Millis(string percentile) => ((double?)latency?[percentile] / 1000)?.ToString("0.00", CultureInfo.InvariantCulture) ?? "?";
     }
 }

@@ -18,24 +18,22 @@ internal static class BuildExtensions
                     await build(progress, cancellationToken);
                 built = true;
             })
-            .WithCommand(KnownResourceCommands.RebuildCommand, "Rebuild and restart", RebuildAsync, new CommandOptions
+            .WithCommand(KnownResourceCommands.RebuildCommand, "Rebuild and restart", async context =>
+            {
+                try
+                {
+                    await build(context.Services.GetRequiredService<Preparations>().ProgressOf(program.Resource), context.CancellationToken);
+                }
+                catch (SetupException e)
+                {
+                    return CommandResults.Failure(e.Message);
+                }
+                return await context.Services.GetRequiredService<ResourceCommandService>()
+                    .ExecuteCommandAsync(program.Resource, KnownResourceCommands.RestartCommand, context.CancellationToken);
+            }, new CommandOptions
             {
                 Description = "Builds the program from its sources and, where that succeeds, restarts it.",
                 IconName = "WrenchScrewdriver",
             });
-
-        async Task<ExecuteCommandResult> RebuildAsync(ExecuteCommandContext context)
-        {
-            try
-            {
-                await build(Preparation.ProgressOf(program.Resource, context.Services), context.CancellationToken);
-            }
-            catch (SetupException e)
-            {
-                return CommandResults.Failure(e.Message);
-            }
-            return await context.Services.GetRequiredService<ResourceCommandService>()
-                .ExecuteCommandAsync(program.Resource, KnownResourceCommands.RestartCommand, context.CancellationToken);
-        }
     }
 }

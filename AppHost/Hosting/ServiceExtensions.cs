@@ -1,15 +1,11 @@
 using Hybrid.AppHost.Commands;
 using Hybrid.AppHost.Running;
-using Hybrid.AppHost.Start;
 
 namespace Hybrid.AppHost.Hosting;
 
-/// <summary>What the services of this system, in Go and in Rust, have in common.</summary>
+/// <summary>What the programs of the topology have in common: ours in Go and in Rust, and the servers of others.</summary>
 internal static class ServiceExtensions
 {
-    public const string Http = "http";
-    public const string Grpc = "grpc";
-
     /// <summary>Exit code by which our programs say that they refuse their settings.</summary>
     private const int RefusedSettings = 2;
 
@@ -20,16 +16,16 @@ internal static class ServiceExtensions
     public static IResourceBuilder<T> AsService<T>(this IResourceBuilder<T> service, string icon, int httpPort, params (string Path, string DisplayText)[] pages)
         where T : ExecutableResource =>
         service
-            .WithHttpEndpoint(httpPort, name: Http, env: "HTTP_PORT", isProxied: false)
+            .WithHttpEndpoint(httpPort, name: "http", env: "HTTP_PORT", isProxied: false)
             .WithUrls(context =>
             {
-                if (context.GetEndpoint(Http) is not { } endpoint)
+                if (context.GetEndpoint("http") is not { } endpoint)
                     return;
-                context.Urls.RemoveAll(url => url.Endpoint?.EndpointName == Http);
+                context.Urls.RemoveAll(url => url.Endpoint?.EndpointName == "http");
                 foreach (var (path, text) in pages)
                     context.Urls.Add(new ResourceUrlAnnotation { Url = endpoint.Url + path, DisplayText = text, Endpoint = endpoint });
             })
-            .WithHttpHealthCheck("/readyz", endpointName: Http)
+            .WithHttpHealthCheck("/readyz", endpointName: "http")
             .WithRestartOnCrash(RefusedSettings)
             .WithFaultCommands()
             .WithIconName(icon);
@@ -38,11 +34,21 @@ internal static class ServiceExtensions
     public static IResourceBuilder<T> WithGrpcEndpoint<T>(this IResourceBuilder<T> service, int port)
         where T : ExecutableResource =>
         service
-            .WithHttpEndpoint(port, name: Grpc, env: "GRPC_PORT", isProxied: false)
-            .WithEndpoint(Grpc, endpoint => endpoint.Transport = "http2")
-            .WithUrlForEndpoint(Grpc, url =>
+            .WithHttpEndpoint(port, name: "grpc", env: "GRPC_PORT", isProxied: false)
+            .WithEndpoint("grpc", endpoint => endpoint.Transport = "http2")
+            .WithUrlForEndpoint("grpc", url =>
             {
                 url.DisplayText = "gRPC";
                 url.DisplayLocation = UrlDisplayLocation.DetailsOnly;
             });
+
+    /// <summary>Gives a server its look in the dashboard, the commands that harm it, and a restart when it crashes.</summary>
+    public static IResourceBuilder<T> AsServer<T>(this IResourceBuilder<T> server, string icon)
+        where T : class, IResourceWithEndpoints =>
+        server.WithIconName(icon).WithRestartOnCrash().WithFaultCommands().WithUrls(context =>
+        {
+            // A port that speaks no HTTP is no link.
+            foreach (var url in context.Urls)
+                url.DisplayLocation = UrlDisplayLocation.DetailsOnly;
+        });
 }

@@ -1,33 +1,34 @@
 using System.Text.Json;
+using Hybrid.AppHost.Start;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Hybrid.AppHost.Running;
 
-/// <summary>The dashboard, for scripts.</summary>
-/// <param name="Url">Its pages.</param>
-/// <param name="Login">The link that logs in.</param>
-/// <param name="ApiKey">Value of the header <c>x-api-key</c> for its telemetry API.</param>
-internal sealed record DashboardAddress(string Url, string Login, string? ApiKey);
-
 /// <summary><c>endpoints.json</c>: where a script finds what runs.</summary>
-internal static class EndpointsFile
+internal sealed class EndpointsFile(StateFolder state, IConfiguration configuration, ILogger<EndpointsFile> terminal)
 {
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web) { WriteIndented = true };
 
-    public static async Task WriteAsync(DistributedApplicationModel model, DashboardAddress? dashboard, string path, CancellationToken cancellationToken)
+    /// <returns>The link that logs in to the dashboard; null where there is none.</returns>
+    public async Task<string?> WriteAsync(DistributedApplicationModel model, CancellationToken cancellationToken)
     {
         var connectionStrings = new Dictionary<string, string?>();
         foreach (var resource in model.Resources.OfType<IResourceWithConnectionString>())
             connectionStrings[resource.Name] = await resource.GetConnectionStringAsync(cancellationToken);
+        var url = model.Resources.Any(RunExtensions.IsDashboard) ? configuration["ASPNETCORE_URLS"]?.Split(';')[0] : null;
+        var login = url is not null && configuration["AppHost:BrowserToken"] is { Length: > 0 } token ? $"{url}/login?t={token}" : url;
         var content = new
         {
-            resources = model.Resources.OfType<IResourceWithEndpoints>().Where(r => r.Name != StartReport.Dashboard).ToDictionary(r => r.Name, UrlsOf),
+            resources = model.Resources.OfType<IResourceWithEndpoints>().Where(resource => !resource.IsDashboard()).ToDictionary(r => r.Name, UrlsOf),
             connectionStrings,
             postgresUri = PostgresUri(connectionStrings.GetValueOrDefault("hybriddb")),
             kafkaIsStandIn = model.Resources.OfType<NativeKafkaResource>().Any(kafka => kafka.IsStandIn),
-            dashboard,
+            // The key is the value of the header x-api-key for the dashboard's telemetry API.
+            dashboard = url is null ? null : new { url, login, apiKey = configuration["AppHost:DashboardApiKey"] },
         };
-        var draft = path + ".new";
+        var draft = state.EndpointsFile + ".new";
         // It carries passwords: closed to others before anything is in it.
         await using (var file = new FileStream(draft, new FileStreamOptions
         {
@@ -38,7 +39,9 @@ internal static class EndpointsFile
         {
             await JsonSerializer.SerializeAsync(file, content, Format, cancellationToken);
         }
-        File.Move(draft, path, overwrite: true);
+        File.Move(draft, state.EndpointsFile, overwrite: true);
+        terminal.LogInformation("Every URL and connection string: {File}", state.EndpointsFile);
+        return login;
     }
 
     private static Dictionary<string, string> UrlsOf(IResourceWithEndpoints resource) =>

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Hybrid.AppHost.Commands;
 using Hybrid.AppHost.Start;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -13,69 +12,48 @@ namespace Hybrid.AppHost.Running;
 /// round of the loop and ends the run. A failure for good ends it too, with one line and exit code 1.
 /// </summary>
 internal sealed class StartReport(
-    DistributedApplicationModel model,
-    ResourceNotificationService notifications,
-    ResourceCommandService commands,
-    StartFailure failure,
-    StartOptions options,
-    StateFolder state,
-    IConfiguration configuration,
-    IHostApplicationLifetime lifetime,
-    ILoggerFactory logs) : IHostedLifecycleService
+    DistributedApplicationModel model, DistributedApplicationExecutionContext context, ResourceNotificationService notifications,
+    ResourceCommandService commands, EndpointsFile endpoints, StartOptions options, IHostApplicationLifetime lifetime, ILogger<StartReport> terminal)
 {
-    /// <summary>Name that Aspire gives its dashboard among the resources.</summary>
-    public const string Dashboard = "aspire-dashboard";
-
     /// <summary>A check ends, whatever happens. A first start builds both planes, which takes minutes.</summary>
     private static readonly TimeSpan CheckDeadline = TimeSpan.FromMinutes(20);
 
     private static readonly TimeSpan WaitReportInterval = TimeSpan.FromSeconds(15);
 
-    private readonly ILogger terminal = logs.CreateLogger(Terminal.Category);
+    private readonly TaskCompletionSource<string> failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private Task report = Task.CompletedTask;
+    /// <summary>Ends the run because of a failure that no retry mends: a missing tool, a broken data folder, a refused setting.</summary>
+    public void Fail(IResource resource, string message) => failure.TrySetResult($"{resource.Name}: {message}");
 
-    /// <summary>Begins before the orchestrator starts, whose start lasts until every resource has started.</summary>
-    public Task StartingAsync(CancellationToken cancellationToken)
+    /// <param name="ended">Cancelled when the run has ended; its stop ends the report too.</param>
+    public async Task RunAsync(CancellationToken ended)
     {
-        report = Task.Run(RunAsync, CancellationToken.None);
-        return Task.CompletedTask;
-    }
-
-    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public Task StoppedAsync(CancellationToken cancellationToken) => report;
-
-    private async Task RunAsync()
-    {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping);
+        if (!context.IsRunMode)
+            return;
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(lifetime.ApplicationStopping, ended);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
         if (options.Check)
             deadline.CancelAfter(CheckDeadline);
         try
         {
             var healthy = WaitForHealthAsync(deadline.Token);
-            if (await Task.WhenAny(healthy, failure.First) != healthy)
+            if (await Task.WhenAny(healthy, failure.Task) != healthy)
             {
-                End(await failure.First);
+                End(await failure.Task);
                 return;
             }
             await healthy;
-            await ReportAsync(deadline.Token);
+            if (await endpoints.WriteAsync(model, deadline.Token) is { } login)
+                terminal.LogInformation("Dashboard: {Login}", login);
             if (options.Check)
                 await CheckAsync(deadline.Token);
         }
-        catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
         }
         catch (OperationCanceledException)
         {
-            End($"not healthy within {CheckDeadline.TotalMinutes:0} minutes: {string.Join(", ", Unhealthy())}");
+            End($"not healthy within {CheckDeadline.TotalMinutes:0} minutes: {Unhealthy()}");
         }
     }
 
@@ -88,7 +66,7 @@ internal sealed class StartReport(
         while (await Task.WhenAny(healthy, Task.Delay(WaitReportInterval, cancellationToken)) != healthy)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var report = string.Join(", ", Unhealthy());
+            var report = Unhealthy();
             if (report != lastReport)
                 terminal.LogInformation("Waiting for {Resources}", report);
             lastReport = report;
@@ -97,28 +75,17 @@ internal sealed class StartReport(
         terminal.LogInformation("All healthy after {Seconds:0.0} s.", clock.Elapsed.TotalSeconds);
     }
 
-    private async Task ReportAsync(CancellationToken cancellationToken)
-    {
-        var dashboard = DashboardAddress();
-        await EndpointsFile.WriteAsync(model, dashboard, state.EndpointsFile, cancellationToken);
-        terminal.LogInformation("Every URL and connection string: {File}", state.EndpointsFile);
-        if (dashboard is not null)
-            terminal.LogInformation("Dashboard: {Login}", dashboard.Login);
-    }
-
     private async Task CheckAsync(CancellationToken cancellationToken)
     {
         var target = model.Resources.First(resource => resource.Annotations.OfType<ResourceCommandAnnotation>().Any(c => c.Name == LoopCheckCommand.Name));
         var result = await commands.ExecuteCommandAsync(target, LoopCheckCommand.Name, cancellationToken);
-        if (result.Success)
-        {
-            terminal.LogInformation("Check passed: {Message}", result.Message);
-            lifetime.StopApplication();
-        }
-        else
+        if (!result.Success)
         {
             End($"check failed: {result.Message}");
+            return;
         }
+        terminal.LogInformation("Check passed: {Message}", result.Message);
+        lifetime.StopApplication();
     }
 
     private void End(string message)
@@ -128,31 +95,17 @@ internal sealed class StartReport(
         lifetime.StopApplication();
     }
 
-    private IEnumerable<IResource> Watched() =>
-        model.Resources.Where(resource => (resource is ExecutableResource || resource.IsContainer() || resource is IResourceWithConnectionString) && resource.Name != Dashboard);
+    private IEnumerable<IResource> Watched() => model.Resources.Where(resource => resource.IsProgram() || resource is IResourceWithConnectionString);
 
-    /// <summary>What is not healthy yet, with its state and what its health checks say.</summary>
-    private IEnumerable<string> Unhealthy()
+    /// <summary>What is not healthy yet, with its state or, once it runs, with what its health checks say.</summary>
+    private string Unhealthy() => string.Join(", ", Watched().Select(resource =>
     {
-        foreach (var resource in Watched())
-        {
-            if (!notifications.TryGetCurrentState(resource.Name, out var current))
-                yield return $"{resource.Name} (no state)";
-            else if (current.Snapshot.HealthStatus != HealthStatus.Healthy || current.Snapshot.State?.Text != KnownResourceStates.Running)
-                yield return $"{resource.Name} ({string.Join("; ", [current.Snapshot.State?.Text ?? "no state", .. Problems(current.Snapshot)])})";
-        }
-    }
-
-    private static IEnumerable<string> Problems(CustomResourceSnapshot snapshot) =>
-        snapshot.State?.Text == KnownResourceStates.Running
-            ? snapshot.HealthReports.Where(report => report.Status != HealthStatus.Healthy).Select(report => report.Description ?? "not checked yet")
-            : [];
-
-    private DashboardAddress? DashboardAddress()
-    {
-        if (model.Resources.All(resource => resource.Name != Dashboard) || configuration["ASPNETCORE_URLS"]?.Split(';')[0] is not { } url)
-            return null;
-        var login = configuration["AppHost:BrowserToken"] is { Length: > 0 } token ? $"{url}/login?t={token}" : url;
-        return new DashboardAddress(url, login, configuration["AppHost:DashboardApiKey"]);
-    }
+        if (!notifications.TryGetCurrentState(resource.Name, out var current))
+            return $"{resource.Name} (no state)";
+        var (state, snapshot) = (current.Snapshot.State?.Text ?? "no state", current.Snapshot);
+        if (state != KnownResourceStates.Running)
+            return $"{resource.Name} ({state})";
+        var problems = snapshot.HealthReports.Where(report => report.Status != HealthStatus.Healthy).Select(report => report.Description ?? "not checked yet");
+        return snapshot.HealthStatus == HealthStatus.Healthy ? null : $"{resource.Name} ({string.Join("; ", [state, .. problems])})";
+    }).OfType<string>());
 }

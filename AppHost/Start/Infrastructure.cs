@@ -9,14 +9,16 @@ namespace Hybrid.AppHost.Start;
 /// <param name="Engine">The container engine's command; null where none answers.</param>
 internal sealed record Infrastructure(StateFolder State, Ports Ports, bool UsesContainers, string? Engine)
 {
+    private static readonly TimeSpan EnginePatience = TimeSpan.FromSeconds(10);
+
     /// <summary>Asks for a container engine, unless the options ask for native servers anyway.</summary>
     public static async Task<Infrastructure> ChooseAsync(StartOptions options)
     {
-        var engine = options.Infrastructure == InfrastructureKind.Native ? null : await ContainerEngine.FindAsync();
+        var engine = options.Infrastructure == InfrastructureKind.Native ? null : await FindEngineAsync();
         return new Infrastructure(
             new StateFolder(options.State),
             options.RandomPorts ? Ports.Free() : Ports.Documented,
-            options.Infrastructure == InfrastructureKind.Containers || (options.Infrastructure == InfrastructureKind.Auto && engine is not null),
+            options.Infrastructure == InfrastructureKind.Containers || engine is not null,
             engine);
     }
 
@@ -26,19 +28,12 @@ internal sealed record Infrastructure(StateFolder State, Ports Ports, bool UsesC
     /// </summary>
     public string VolumeOf(string resource) =>
         $"hybrid-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(State.Root)))[..12]}-{resource}";
-}
 
-/// <summary>The container engine of this machine.</summary>
-internal static class ContainerEngine
-{
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
-
-    /// <returns>The command of an engine that answers, or null.</returns>
-    public static async Task<string?> FindAsync()
+    private static async Task<string?> FindEngineAsync()
     {
         foreach (var engine in (string[])["docker", "podman"])
         {
-            if (Subprocess.Find(engine) is not null && (await Subprocess.RunAsync(engine, ["info"], timeout: Patience)).Succeeded)
+            if (Subprocess.Find(engine) is not null && (await Subprocess.RunAsync(engine, ["info"], timeout: EnginePatience)).Succeeded)
                 return engine;
         }
         return null;

@@ -11,13 +11,7 @@ internal sealed record DashboardPorts(int Web, int Otlp, int ResourceService);
 
 /// <summary>Every port of the topology. All are bound to loopback only.</summary>
 internal sealed record Ports(
-    int Postgres,
-    int Kafka,
-    int KafkaController,
-    ServicePorts ControlPlane,
-    IReadOnlyList<(string Node, ServicePorts Ports)> DataPlanes,
-    int Metering,
-    DashboardPorts Dashboard)
+    int Postgres, int Kafka, int KafkaController, ServicePorts ControlPlane, IReadOnlyList<(string Node, ServicePorts Ports)> DataPlanes, int Metering, DashboardPorts Dashboard)
 {
     /// <summary>The documented ports, stable from start to start.</summary>
     public static Ports Documented { get; } = new(
@@ -29,17 +23,31 @@ internal sealed record Ports(
         Metering: 7300,
         Dashboard: new(7400, 7317, 7401));
 
-    /// <summary>Ports that are free now.</summary>
+    /// <summary>
+    /// Ports that are free now. They are below those that systems give to outgoing connections, so that none is taken by one before its
+    /// server listens.
+    /// </summary>
     public static Ports Free()
     {
         // All listeners are held until all ports are known, so that no port is chosen twice.
         var held = new List<TcpListener>();
         int Next()
         {
-            var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            held.Add(listener);
-            return ((IPEndPoint)listener.LocalEndpoint).Port;
+            while (true)
+            {
+                var port = Random.Shared.Next(12_000, 32_768);
+                var listener = new TcpListener(IPAddress.Loopback, port);
+                try
+                {
+                    listener.Start();
+                    held.Add(listener);
+                    return port;
+                }
+                catch (SocketException)
+                {
+                    listener.Dispose();
+                }
+            }
         }
         try
         {

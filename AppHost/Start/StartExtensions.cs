@@ -1,7 +1,7 @@
 using Aspire.Hosting.Lifecycle;
+using Hybrid.AppHost.Hosting;
 using Hybrid.AppHost.Running;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Hybrid.AppHost.Start;
 
@@ -11,28 +11,19 @@ internal static class StartExtensions
     public static void UseStartOptions(this IDistributedApplicationBuilder builder, StartOptions options, Infrastructure infrastructure)
     {
         var ports = infrastructure.Ports.Dashboard;
-        builder.SetDefault("ASPNETCORE_URLS", $"http://127.0.0.1:{ports.Web}");
-        builder.SetDefault("ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", $"http://127.0.0.1:{ports.Otlp}");
-        builder.SetDefault("ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL", $"http://127.0.0.1:{ports.ResourceService}");
-        builder.SetDefault("ASPIRE_ALLOW_UNSECURED_TRANSPORT", "true");
+        builder.Configuration["ASPNETCORE_URLS"] ??= $"http://127.0.0.1:{ports.Web}";
+        builder.Configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] ??= $"http://127.0.0.1:{ports.Otlp}";
+        builder.Configuration["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] ??= $"http://127.0.0.1:{ports.ResourceService}";
+        builder.Configuration["ASPIRE_ALLOW_UNSECURED_TRANSPORT"] ??= "true";
         builder.Configuration["AppHost:DashboardApplicationName"] = "Hybrid";
 
-        builder.Services.AddLogging(logging => logging.UsePlainLines());
+        builder.Services.AddLogging(PlainLines.Configure);
         // A program that crashes while it starts comes back; those that wait for it go on waiting.
         builder.Services.Configure<ResourceNotificationServiceOptions>(wait => wait.DefaultWaitBehavior = WaitBehavior.WaitOnResourceUnavailable);
-        builder.Services.AddSingleton(options);
-        builder.Services.AddSingleton(infrastructure);
-        builder.Services.AddSingleton(_ => infrastructure.State);
-        builder.Services.AddSingleton<TerminalProgress>();
-        builder.Services.AddSingleton<PreparationTracker>();
-        builder.Services.TryAddSingleton<StartFailure>();
+        builder.Services.AddSingleton(options).AddSingleton(infrastructure).AddSingleton(_ => infrastructure.State);
+        builder.Services.AddSingleton<Preparations>().AddSingleton<StartReport>().AddSingleton<EndpointsFile>();
         builder.Services.TryAddEventingSubscriber<StartPreparation>();
-        if (!builder.ExecutionContext.IsRunMode)
-            return;
-        builder.Services.AddHostedService<OrderedStop>();
-        builder.Services.AddHostedService<SecondSignal>();
-        builder.Services.AddHostedService<StartReport>();
+        if (builder.ExecutionContext.IsRunMode)
+            builder.Services.AddHostedService<OrderedStop>();
     }
-
-    private static void SetDefault(this IDistributedApplicationBuilder builder, string key, string value) => builder.Configuration[key] ??= value;
 }

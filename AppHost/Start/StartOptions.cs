@@ -3,18 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Hybrid.AppHost.Start;
 
-/// <summary>Where Postgres and Kafka come from when no connection string names an external server.</summary>
-internal enum InfrastructureKind
-{
-    /// <summary>A container where an engine answers, else a native server.</summary>
-    Auto,
-
-    /// <summary>Server programs on this machine.</summary>
-    Native,
-
-    /// <summary>Containers, and nothing else.</summary>
-    Containers,
-}
+/// <summary>Where Postgres and Kafka come from: a container where an engine answers, else a native server; or only one of the two.</summary>
+internal enum InfrastructureKind { Auto, Native, Containers }
 
 /// <summary>What the person who starts the topology asked for.</summary>
 /// <param name="Check">Start, drive one round of the loop, stop, and report the outcome by the exit code.</param>
@@ -53,39 +43,35 @@ internal sealed record StartOptions(
             check, fresh, state, randomPorts, infrastructure,
         };
         command.TreatUnmatchedTokensAsErrors = false;
+        state.Validators.Add(result =>
+        {
+            if (string.IsNullOrWhiteSpace(result.GetValueOrDefault<string>()))
+                result.AddError("--state needs a folder.");
+        });
 
         options = null;
         var parsed = command.Parse(args);
-        if (parsed.Errors.Count > 0)
+        // A misspelt option must not go unnoticed.
+        var error = parsed.Errors.Count > 0 ? parsed.Errors[0].Message : UnknownOf(parsed.UnmatchedTokens) is { } unknown ? $"Unknown option {unknown}." : null;
+        if (error is not null)
         {
-            Console.Error.WriteLine($"{parsed.Errors[0].Message} See `dotnet run --project AppHost -- --help`.");
+            Console.Error.WriteLine($"{error} See `dotnet run --project AppHost -- --help`.");
             exitCode = 2;
             return false;
         }
+        exitCode = 0;
         if (parsed.Action is not null)
         {
             exitCode = parsed.Invoke();
             return false;
         }
-        exitCode = 2;
-        if (UnknownOf(parsed.UnmatchedTokens) is { } unknown)
-        {
-            Console.Error.WriteLine($"Unknown option {unknown}. See `dotnet run --project AppHost -- --help`.");
-            return false;
-        }
-        if (string.IsNullOrWhiteSpace(parsed.GetValue(state)))
-        {
-            Console.Error.WriteLine("--state needs a folder.");
-            return false;
-        }
         options = new StartOptions(
             parsed.GetValue(check), parsed.GetValue(fresh), Path.GetFullPath(parsed.GetValue(state)!), parsed.GetValue(randomPorts),
             parsed.GetValue(infrastructure), [.. parsed.UnmatchedTokens]);
-        exitCode = 0;
         return true;
     }
 
-    /// <summary>The first token that is neither configuration nor a switch of the host, so that a misspelt option never goes unnoticed.</summary>
+    /// <summary>The first token that is neither configuration nor a switch of the host.</summary>
     private static string? UnknownOf(IReadOnlyList<string> tokens) =>
         tokens.Where((token, i) => !IsConfiguration(token) && !HostSwitches.Contains(token) && (i == 0 || !HostSwitches.Contains(tokens[i - 1]))).FirstOrDefault();
 

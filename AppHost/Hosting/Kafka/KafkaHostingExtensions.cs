@@ -1,7 +1,6 @@
 using Hybrid.AppHost.Hosting;
 using Hybrid.AppHost.Hosting.Kafka;
 using Hybrid.AppHost.Start;
-using Hybrid.Toolchain;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -17,20 +16,19 @@ internal static class KafkaHostingExtensions
         this IDistributedApplicationBuilder builder, string name, Infrastructure infrastructure)
     {
         if (builder.Configuration.GetConnectionString(name) is { Length: > 0 })
-            return builder.AddExternal(name);
+            return builder.AddConnectionString(name);
         return infrastructure.UsesContainers
-            ? builder.AddKafka(name, infrastructure.Ports.Kafka).WithDataVolume(infrastructure.VolumeOf(name))
+            ? builder.AddKafka(name, infrastructure.Ports.Kafka).WithVolume(infrastructure.VolumeOf(name), "/var/lib/kafka/data")
             : builder.AddNativeKafka(name, infrastructure);
     }
 
     /// <summary>Adds a broker in a container, with the signature of the package Aspire.Hosting.Kafka.</summary>
     public static IResourceBuilder<KafkaServerResource> AddKafka(this IDistributedApplicationBuilder builder, string name, int? port = null)
     {
-        var (image, tag) = ContainerImage.Of(builder.Configuration, "Kafka", Image);
         var kafka = new KafkaServerResource(name);
         builder.Services.AddHealthChecks().AddCheck(name, new KafkaHealthCheck(kafka));
         return builder.AddResource(kafka)
-            .WithImage(image, tag)
+            .WithImage(builder.Configuration["Hybrid:Images:Kafka"] is { Length: > 0 } image ? image : Image)
             .WithEndpoint(port, targetPort: 9092, name: KafkaServerResource.PrimaryEndpointName, scheme: "tcp", isProxied: false)
             .WithEnvironment("KAFKA_NODE_ID", "1")
             .WithEnvironment("KAFKA_PROCESS_ROLES", "broker,controller")
@@ -56,37 +54,19 @@ internal static class KafkaHostingExtensions
             .AsServer("Mailbox");
     }
 
-    /// <summary>Keeps the broker's log in a named volume.</summary>
-    public static IResourceBuilder<KafkaServerResource> WithDataVolume(this IResourceBuilder<KafkaServerResource> kafka, string name) =>
-        kafka.WithVolume(name, "/var/lib/kafka/data");
-
     private static IResourceBuilder<NativeKafkaResource> AddNativeKafka(this IDistributedApplicationBuilder builder, string name, Infrastructure infrastructure)
     {
-        var command = new NativeCommand();
-        var folder = infrastructure.State.FolderOf(name);
-        var kafka = new NativeKafkaResource(name, folder);
+        var server = new NativeKafka(infrastructure.State.FolderOf(name));
+        var kafka = new NativeKafkaResource(name, infrastructure.State.FolderOf(name));
         builder.Services.AddHealthChecks().AddCheck(name, new KafkaHealthCheck(kafka));
         return builder.AddResource(kafka)
             .WithEndpoint(infrastructure.Ports.Kafka, name: KafkaServerResource.PrimaryEndpointName, scheme: "tcp", isProxied: false)
-            .WithPreparation("Preparing", async (progress, cancellationToken) =>
+            .RunsAsPrepared(async (progress, cancellationToken) =>
             {
-                var choice = await Setup.KafkaAsync(progress, cancellationToken);
-                if (choice.Distribution is { } distribution)
-                {
-                    kafka.IsStandIn = false;
-                    progress.Say($"Kafka: native server, {distribution.Libraries} ({distribution.Origin}), data in {folder}");
-                    command.Set(await new NativeKafka(folder).PrepareAsync(distribution, infrastructure.Ports.Kafka, infrastructure.Ports.KafkaController, cancellationToken));
-                    return;
-                }
-                progress.Say($"WARNING: Kafka is replaced by the in-memory stand-in (librdkafka's mock cluster). {choice.WhyNot}");
-                progress.Say("WARNING: Its records do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice");
-                // Like every program of this clone it is built before its first start, but not when it comes back from a crash.
-                if (!kafka.IsStandIn)
-                    await Programs.BuildRustAsync(progress, cancellationToken);
-                kafka.IsStandIn = true;
-                command.Set([Programs.KafkaStandIn, $"{infrastructure.Ports.Kafka}"]);
+                var command = await server.PrepareAsync(infrastructure.Ports.Kafka, infrastructure.Ports.KafkaController, progress, cancellationToken);
+                kafka.IsStandIn = server.IsStandIn;
+                return command;
             })
-            .WithArgs(command.AddTo)
             .WithHealthCheck(name)
             .AsServer("Mailbox");
     }

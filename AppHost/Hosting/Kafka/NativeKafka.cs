@@ -2,16 +2,39 @@ using Hybrid.Toolchain;
 
 namespace Hybrid.AppHost.Hosting.Kafka;
 
-/// <summary>A single-node Kafka from jars: broker and controller in one process, its data folder formatted once.</summary>
+/// <summary>
+/// A Kafka as a process of this machine: a single node from jars, broker and controller in one, its data folder formatted once; where
+/// there is none, the in-memory stand-in.
+/// </summary>
 /// <param name="folder">Holds the data and the configuration files.</param>
 internal sealed class NativeKafka(string folder)
 {
     private readonly string data = Path.Combine(folder, "data");
 
-    /// <summary>Writes the configuration, and formats the data folder where that has not been done.</summary>
+    /// <summary>Whether the stand-in serves. Known once it is prepared.</summary>
+    public bool IsStandIn { get; private set; }
+
+    /// <summary>Chooses the server, and makes its folder ready.</summary>
     /// <returns>The command line that serves it on <paramref name="port"/> of loopback.</returns>
     /// <exception cref="SetupException">The folder could not be formatted.</exception>
-    public async Task<string[]> PrepareAsync(KafkaDistribution kafka, int port, int controllerPort, CancellationToken cancellationToken)
+    public async Task<string[]> PrepareAsync(int port, int controllerPort, Progress progress, CancellationToken cancellationToken)
+    {
+        var choice = await Setup.KafkaAsync(progress, cancellationToken);
+        // Like every program of this clone the stand-in is built before its first start, but not when it comes back from a crash.
+        if (choice.Distribution is null && !IsStandIn)
+            await Programs.BuildRustAsync(progress, cancellationToken);
+        IsStandIn = choice.Distribution is null;
+        if (choice.Distribution is { } kafka)
+        {
+            progress.Say($"Kafka: native server, {kafka.Libraries} ({kafka.Origin}), data in {folder}");
+            return await PrepareAsync(kafka, port, controllerPort, cancellationToken);
+        }
+        progress.Say($"WARNING: Kafka is replaced by the in-memory stand-in (librdkafka's mock cluster). {choice.WhyNot}");
+        progress.Say("WARNING: Its records do not survive a stop or a crash of it, each partition keeps only its newest 5 MB, and it has no transactions: a killed metering may count its last batch twice");
+        return [Programs.KafkaStandIn, $"{port}"];
+    }
+
+    private async Task<string[]> PrepareAsync(KafkaDistribution kafka, int port, int controllerPort, CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(folder);
         var properties = Path.Combine(folder, "server.properties");

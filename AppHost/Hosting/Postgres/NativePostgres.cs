@@ -26,13 +26,19 @@ internal sealed class NativePostgres(string folder)
         return File.ReadAllText(passwordFile);
     }
 
-    /// <summary>Makes the data folder ready.</summary>
+    /// <summary>The connection string for a server on <paramref name="port"/> of loopback, in the form of Npgsql.</summary>
+    public string ConnectionString(int port) => $"Host=127.0.0.1;Port={port};Username={User};Password={Password()};Database={Database}";
+
+    /// <summary>Chooses the server programs, and makes the data folder ready.</summary>
     /// <returns>The command line that serves it on <paramref name="port"/> of loopback, as a plain user where this process is root.</returns>
-    /// <exception cref="SetupException">The folder belongs to another version, or <c>initdb</c> failed.</exception>
-    public async Task<string[]> PrepareAsync(PostgresBinaries binaries, int port, CancellationToken cancellationToken)
+    /// <exception cref="SetupException">There is no server, the folder belongs to another version, or <c>initdb</c> failed.</exception>
+    public async Task<string[]> PrepareAsync(int port, Progress progress, CancellationToken cancellationToken)
     {
+        var binaries = await Setup.PostgresAsync(progress, cancellationToken)
+            ?? throw new SetupException("There is no PostgreSQL on this machine and none could be brought. `dotnet run --project eng/Toolchain -- doctor` names the remedy.");
+        progress.Say($"Postgres: native server, {binaries.Folder}, data in {folder}");
         Password();
-        var asUser = await PlainUser.DropAsync(folder, cancellationToken);
+        var asUser = await AsPlainUserAsync(cancellationToken);
         if (File.Exists(Path.Combine(data, "PG_VERSION")))
             await CheckVersionAsync(binaries, cancellationToken);
         else
@@ -74,6 +80,23 @@ internal sealed class NativePostgres(string folder)
         if (Directory.Exists(data))
             Directory.Delete(data);
         Directory.Move(draft, data);
+    }
+
+    /// <summary>Postgres refuses to run as root. As root, its programs run as a plain user that owns its folder.</summary>
+    /// <returns>What to put before a command; empty when this process is not root.</returns>
+    private async Task<string[]> AsPlainUserAsync(CancellationToken cancellationToken)
+    {
+        if (!OperatingSystem.IsLinux() || !Environment.IsPrivilegedProcess)
+            return [];
+        var setpriv = Subprocess.Find("setpriv")
+            ?? throw new SetupException("As root, Postgres needs `setpriv` (util-linux) to run as a plain user. Install it, or start as a plain user.");
+        var groups = File.ReadLines("/etc/passwd").Select(line => line.Split(':')).Where(fields => fields.Length > 3).ToDictionary(f => f[0], f => f[3]);
+        var user = ((string[])["postgres", "nobody"]).FirstOrDefault(groups.ContainsKey)
+            ?? throw new SetupException("There is no user `postgres` or `nobody` to run Postgres as.");
+        var owned = await Subprocess.RunAsync("chown", ["-R", user, folder], cancellationToken: cancellationToken);
+        return owned.Succeeded
+            ? [setpriv, $"--reuid={user}", $"--regid={groups[user]}", "--clear-groups", "--"]
+            : throw new SetupException($"{folder} cannot be given to {user}: {owned.Tail()}");
     }
 
     private static async Task RunAsync(string[] command, PostgresBinaries binaries, string? input, CancellationToken cancellationToken)

@@ -1,7 +1,6 @@
 using Hybrid.AppHost.Hosting;
 using Hybrid.AppHost.Hosting.Postgres;
 using Hybrid.AppHost.Start;
-using Hybrid.Toolchain;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -18,20 +17,20 @@ internal static class PostgresHostingExtensions
         this IDistributedApplicationBuilder builder, string name, Infrastructure infrastructure)
     {
         if (builder.Configuration.GetConnectionString(name) is { Length: > 0 })
-            return builder.AddExternal(name);
+            return builder.AddConnectionString(name);
+        var postgres = new NativePostgres(infrastructure.State.FolderOf(Server));
         return infrastructure.UsesContainers
-            ? builder.AddPostgresContainer(infrastructure).AddDatabase(name, NativePostgres.Database)
-            : builder.AddNativePostgres(infrastructure).AddDatabase(name, infrastructure);
+            ? builder.AddPostgresContainer(postgres, infrastructure).AddDatabase(name, NativePostgres.Database)
+            : builder.AddNativePostgres(name, postgres, infrastructure);
     }
 
-    private static IResourceBuilder<PostgresServerResource> AddPostgresContainer(this IDistributedApplicationBuilder builder, Infrastructure infrastructure)
+    private static IResourceBuilder<PostgresServerResource> AddPostgresContainer(
+        this IDistributedApplicationBuilder builder, NativePostgres postgres, Infrastructure infrastructure)
     {
-        var (image, tag) = ContainerImage.Of(builder.Configuration, "Postgres", Image);
         // The password belongs to the data in the volume, so it must be the same at every start.
-        var password = builder.AddParameter(
-            "postgres-password", new NativePostgres(infrastructure.State.FolderOf(Server)).Password, secret: true);
+        var password = builder.AddParameter("postgres-password", postgres.Password, secret: true);
         return builder.AddPostgres(Server, password: password, port: infrastructure.Ports.Postgres)
-            .WithImage(image, tag)
+            .WithImage(builder.Configuration["Hybrid:Images:Postgres"] is { Length: > 0 } image ? image : Image)
             .WithEndpoint("tcp", endpoint => endpoint.IsProxied = false)
             .WithEnvironment("PGDATA", "/var/lib/postgresql/data/pgdata")
             .WithEnvironment("POSTGRES_DB", NativePostgres.Database)
@@ -39,31 +38,26 @@ internal static class PostgresHostingExtensions
             .AsServer("Database");
     }
 
-    private static IResourceBuilder<NativePostgresResource> AddNativePostgres(this IDistributedApplicationBuilder builder, Infrastructure infrastructure)
+    private static IResourceBuilder<ConnectionStringResource> AddNativePostgres(
+        this IDistributedApplicationBuilder builder, string database, NativePostgres postgres, Infrastructure infrastructure)
     {
-        var command = new NativeCommand();
-        var folder = infrastructure.State.FolderOf(Server);
-        return builder.AddResource(new NativePostgresResource(Server, folder))
-            .WithEndpoint(infrastructure.Ports.Postgres, name: NativePostgresResource.PrimaryEndpointName, scheme: "tcp", isProxied: false)
-            .WithPreparation("Preparing", async (progress, cancellationToken) =>
-            {
-                var binaries = await Setup.PostgresAsync(progress, cancellationToken)
-                    ?? throw new SetupException("There is no PostgreSQL on this machine and none could be brought. `dotnet run --project eng/Toolchain -- doctor` names the remedy.");
-                progress.Say($"Postgres: native server, {binaries.Folder}, data in {folder}");
-                command.Set(await new NativePostgres(folder).PrepareAsync(binaries, infrastructure.Ports.Postgres, cancellationToken));
-            })
-            .WithArgs(command.AddTo)
+        var port = infrastructure.Ports.Postgres;
+        // Without a pool: a check must see the server as it is now.
+        builder.Services.AddHealthChecks().AddNpgSql(_ => postgres.ConnectionString(port) + ";Pooling=false;Timeout=2;Command Timeout=2", name: Server);
+        var server = builder.AddExecutable(Server, PreparationExtensions.Launcher, infrastructure.State.FolderOf(Server))
+            .WithEndpoint(port, name: "tcp", scheme: "tcp", isProxied: false)
+            .RunsAsPrepared((progress, cancellationToken) => postgres.PrepareAsync(port, progress, cancellationToken))
+            .WithHealthCheck(Server)
             .AsServer("Database");
+        return builder.AddConnectionString(database, ReferenceExpression.Create($"{new NativeConnectionString(postgres, port)}"))
+            .WaitFor(server).WithHealthCheck(Server).WithIconName("Table");
     }
 
-    private static IResourceBuilder<NativePostgresDatabaseResource> AddDatabase(
-        this IResourceBuilder<NativePostgresResource> server, string name, Infrastructure infrastructure)
+    /// <summary>Asked for only when it is needed: the password is made with the data, when the server is prepared.</summary>
+    private sealed class NativeConnectionString(NativePostgres postgres, int port) : IValueProvider, IManifestExpressionProvider
     {
-        var database = new NativePostgresDatabaseResource(
-            name, server.Resource, new NativePostgres(infrastructure.State.FolderOf(Server)).Password);
-        server.ApplicationBuilder.Services.AddHealthChecks().AddCheck(name, new PostgresHealthCheck(database));
-        // Health checks of the server are the database's too: the host asks those of all ancestors.
-        server.WithHealthCheck(name);
-        return server.ApplicationBuilder.AddResource(database).MirrorsStateOf(server.Resource).WithIconName("Table");
+        public string ValueExpression => $"{{{Server}.connectionString}}";
+
+        public ValueTask<string?> GetValueAsync(CancellationToken cancellationToken) => new(postgres.ConnectionString(port));
     }
 }

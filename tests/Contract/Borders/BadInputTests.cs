@@ -7,70 +7,66 @@ using Hybrid.Tests.Contract.Planes;
 namespace Hybrid.Tests.Contract.Borders;
 
 /// <summary>Every border answers bad input with a typed error, and goes on.</summary>
-public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) : BorderTest(planes, output)
+public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) : PlanesTest(planes, output)
 {
+    private const string Quotes = "/v1/quotes";
     private const int TwoMebibytes = 2 * 1024 * 1024;
 
     private static readonly Marshaller<byte[]> Raw = Marshallers.Create(bytes => bytes, bytes => bytes);
 
-    public static TheoryData<string, string, HttpStatusCode, string> BadQuotes => new()
+    /// <summary>What is wrong, where it is posted, and what.</summary>
+    public static TheoryData<string, string, string> BadBodies => new()
     {
-        { "not JSON", "{", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "no object", "[]", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "empty body", "", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "unknown field", """{"currencyCode":"EUR","jurisdiction":"DE","lines":[],"colour":"red"}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "wrong type", """{"currencyCode":12}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "quantity beyond int64", """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":99999999999999999999}]}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "fractional quantity", """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":1.5}]}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "negative quantity", """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":-1}]}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "unknown sku", """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"no-such-sku","quantity":1}]}""", HttpStatusCode.NotFound, "NOT_FOUND" },
-        { "bad currency", """{"currencyCode":"euro","jurisdiction":"DE","lines":[{"sku":"a","quantity":1}]}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-        { "invalid UTF-16 escape", """{"currencyCode":"\ud800"}""", HttpStatusCode.BadRequest, "INVALID_ARGUMENT" },
-    };
-
-    public static TheoryData<string, string, string, HttpStatusCode> BadWrites => new()
-    {
-        { "not JSON", "/v1/items", "{", HttpStatusCode.BadRequest },
-        { "unknown field", "/v1/items", """{"sku":"a","colour":"red"}""", HttpStatusCode.BadRequest },
-        { "negative price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"-1"}}""", HttpStatusCode.BadRequest },
-        { "huge price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"9223372036854775807"}}""", HttpStatusCode.BadRequest },
-        { "price beyond int64", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"99999999999999999999"}}""", HttpStatusCode.BadRequest },
-        { "bad currency", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"eur","minorUnits":"1"}}""", HttpStatusCode.BadRequest },
-        { "no price", "/v1/items", """{"sku":"bad","name":"Bad"}""", HttpStatusCode.BadRequest },
-        { "bad sku", "/v1/items", """{"sku":"a b","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""", HttpStatusCode.BadRequest },
-        { "NUL in a name", "/v1/items", """{"sku":"bad","name":"a\u0000b","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""", HttpStatusCode.BadRequest },
-        { "rate above 100%", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"1000001"}""", HttpStatusCode.BadRequest },
-        { "negative rate", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"-1"}""", HttpStatusCode.BadRequest },
-        { "promotion without a discount", "/v1/promotions", """{"promotionId":"bad","name":"Bad","budget":{"currencyCode":"EUR","minorUnits":"1"}}""", HttpStatusCode.BadRequest },
-        { "promotion without a budget", "/v1/promotions", """{"promotionId":"bad","name":"Bad","percentOffPpm":"1"}""", HttpStatusCode.BadRequest },
-        { "article: not JSON", "/items", "{", HttpStatusCode.BadRequest },
-        { "article: negative price", "/items", """{"name":"Bad","price":-1}""", HttpStatusCode.BadRequest },
-        { "article: no name", "/items", """{"price":1}""", HttpStatusCode.BadRequest },
-        { "article: fractions of a cent", "/items", """{"name":"Bad","price":0.001}""", HttpStatusCode.BadRequest },
-        { "article: huge price", "/items", """{"name":"Bad","price":1e300}""", HttpStatusCode.BadRequest },
+        { "not JSON", Quotes, "{" },
+        { "no object", Quotes, "[]" },
+        { "empty body", Quotes, "" },
+        { "unknown field", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[],"colour":"red"}""" },
+        { "wrong type", Quotes, """{"currencyCode":12}""" },
+        { "quantity beyond int64", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":99999999999999999999}]}""" },
+        { "fractional quantity", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":1.5}]}""" },
+        { "negative quantity", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":-1}]}""" },
+        { "bad currency", Quotes, """{"currencyCode":"euro","jurisdiction":"DE","lines":[{"sku":"a","quantity":1}]}""" },
+        { "invalid UTF-16 escape", Quotes, """{"currencyCode":"\ud800"}""" },
+        { "not JSON", "/v1/items", "{" },
+        { "unknown field", "/v1/items", """{"sku":"a","colour":"red"}""" },
+        { "negative price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"-1"}}""" },
+        { "huge price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"9223372036854775807"}}""" },
+        { "price beyond int64", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"99999999999999999999"}}""" },
+        { "bad currency", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"eur","minorUnits":"1"}}""" },
+        { "no price", "/v1/items", """{"sku":"bad","name":"Bad"}""" },
+        { "bad sku", "/v1/items", """{"sku":"a b","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""" },
+        { "NUL in a name", "/v1/items", """{"sku":"bad","name":"a\u0000b","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""" },
+        { "rate above 100%", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"1000001"}""" },
+        { "negative rate", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"-1"}""" },
+        { "promotion without a discount", "/v1/promotions", """{"promotionId":"bad","name":"Bad","budget":{"currencyCode":"EUR","minorUnits":"1"}}""" },
+        { "promotion without a budget", "/v1/promotions", """{"promotionId":"bad","name":"Bad","percentOffPpm":"1"}""" },
+        { "article: not JSON", "/items", "{" },
+        { "article: negative price", "/items", """{"name":"Bad","price":-1}""" },
+        { "article: no name", "/items", """{"price":1}""" },
+        { "article: fractions of a cent", "/items", """{"name":"Bad","price":0.001}""" },
+        { "article: huge price", "/items", """{"name":"Bad","price":1e300}""" },
     };
 
     [Theory]
-    [MemberData(nameof(BadQuotes))]
-    public async Task A_data_plane_answers_bad_json_with_a_problem_document(string what, string body, HttpStatusCode status, string code)
+    [MemberData(nameof(BadBodies))]
+    public async Task Bad_json_is_answered_with_a_problem_document(string what, string path, string body)
     {
-        var problem = await PostAsync(new Uri(Planes.Nodes[0].Http, "/v1/quotes"), body, status);
-        Assert.True(code == (string?)problem["code"], $"{what}: {problem}");
+        var problem = await PostAsync(path, body, HttpStatusCode.BadRequest);
+        Assert.True((string?)problem["code"] == "INVALID_ARGUMENT", $"{what}: {problem}");
     }
 
-    [Theory]
-    [MemberData(nameof(BadWrites))]
-    public async Task The_control_plane_answers_bad_json_with_a_problem_document(string what, string path, string body, HttpStatusCode status)
+    [Fact]
+    public async Task An_unknown_sku_is_answered_with_a_problem_document()
     {
-        var problem = await PostAsync(new Uri(Planes.ControlPlaneHttp, path), body, status);
-        Assert.True((string?)problem["code"] == "INVALID_ARGUMENT", $"{what}: {problem}");
+        var problem = await PostAsync(Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"no-such-sku","quantity":1}]}""", HttpStatusCode.NotFound);
+        Assert.Equal("NOT_FOUND", (string?)problem["code"]);
     }
 
     [Fact]
     public async Task All_field_violations_come_at_once()
     {
         var problem = await PostAsync(
-            new Uri(Planes.ControlPlaneHttp, "/v1/items"), """{"sku":"a b","name":"","unitPrice":{"currencyCode":"e","minorUnits":"-1"}}""", HttpStatusCode.BadRequest);
+            "/v1/items", """{"sku":"a b","name":"","unitPrice":{"currencyCode":"e","minorUnits":"-1"}}""", HttpStatusCode.BadRequest);
         Assert.True(problem["errors"]!.AsArray().Count >= 4, problem.ToString());
     }
 
@@ -78,28 +74,21 @@ public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) :
     public async Task Oversized_bodies_are_refused()
     {
         var body = $$"""{"currencyCode":"{{new string('x', TwoMebibytes)}}"}""";
-        await PostAsync(new Uri(Planes.Nodes[0].Http, "/v1/quotes"), body, HttpStatusCode.RequestEntityTooLarge);
-        await PostAsync(new Uri(Planes.ControlPlaneHttp, "/v1/items"), body, HttpStatusCode.RequestEntityTooLarge);
+        await PostAsync(Quotes, body, HttpStatusCode.RequestEntityTooLarge);
+        await PostAsync("/v1/items", body, HttpStatusCode.RequestEntityTooLarge);
     }
 
     [Theory]
     [InlineData("data-plane-1", "hybrid.pricing.v1.PricingService", "Quote")]
     [InlineData("control-plane", "hybrid.catalog.v1.CatalogService", "CreateItem")]
-    public async Task Malformed_protobuf_is_a_typed_error(string resource, string service, string method)
+    public async Task Malformed_and_oversized_protobuf_are_typed_errors(string resource, string service, string method)
     {
         // Field 1 claims 127 bytes and has none.
-        var status = await CallRawAsync(resource, service, method, [0x0a, 0x7f]);
-        Assert.Equal(StatusCode.Internal, status.StatusCode);
-        Assert.NotEmpty(status.Detail);
-    }
-
-    [Theory]
-    [InlineData("data-plane-1", "hybrid.pricing.v1.PricingService", "Quote")]
-    [InlineData("control-plane", "hybrid.catalog.v1.CatalogService", "CreateItem")]
-    public async Task An_oversized_message_is_a_typed_error(string resource, string service, string method)
-    {
-        var status = await CallRawAsync(resource, service, method, new byte[TwoMebibytes]);
-        Assert.Contains(status.StatusCode, (StatusCode[])[StatusCode.ResourceExhausted, StatusCode.OutOfRange]);
+        var malformed = await CallRawAsync(resource, service, method, [0x0a, 0x7f]);
+        Assert.Equal(StatusCode.Internal, malformed.StatusCode);
+        Assert.NotEmpty(malformed.Detail);
+        var oversized = await CallRawAsync(resource, service, method, new byte[TwoMebibytes]);
+        Assert.Contains(oversized.StatusCode, (StatusCode[])[StatusCode.ResourceExhausted, StatusCode.OutOfRange]);
     }
 
     [Fact]
@@ -120,10 +109,10 @@ public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) :
             Assert.DoesNotContain(await Planes.LogTailAsync(resource, 200), line => line.Contains("panic", StringComparison.OrdinalIgnoreCase));
     }
 
-    private async Task<JsonNode> PostAsync(Uri uri, string body, HttpStatusCode expected)
+    private async Task<JsonNode> PostAsync(string path, string body, HttpStatusCode expected)
     {
         using var content = new StringContent(body, Encoding.UTF8, "application/json");
-        using var response = await Planes.Http.PostAsync(uri, content, Cancellation);
+        using var response = await Planes.Http.PostAsync(new Uri(path == Quotes ? Planes.Nodes[0].Http : Planes.ControlPlaneHttp, path), content, Cancellation);
         var text = await response.Content.ReadAsStringAsync(Cancellation);
         Assert.True(response.StatusCode == expected, $"{(int)response.StatusCode} {text}");
         Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);

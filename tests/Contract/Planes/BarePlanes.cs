@@ -7,24 +7,20 @@ namespace Hybrid.Tests.Contract.Planes;
 
 /// <summary>
 /// Both planes as plain processes on free ports, without AppHost's topology: the control plane, two data planes and metering, with
-/// the variables that AppHost sets. What they are started on is <see cref="StoreChoice"/>'s.
+/// the variables that AppHost sets. What they are started on is <see cref="TestStores"/>'.
 /// </summary>
 public sealed class BarePlanes : RunningSystem
 {
     private readonly StateDirectory state = new();
     private readonly List<ChildProcess> planes = [];
+    private TestStores? stores;
     private bool stopped;
 
     /// <summary>Holds the data of the planes and of native stores; removed at the end.</summary>
     internal string StateFolder => state.Path;
 
-    internal IStores Stores { get; private set; } = null!;
-
-    /// <summary>Why the stores are not in containers; empty when they are.</summary>
-    internal string WhyNotContainers { get; private set; } = "";
-
-    public override Task<IReadOnlyList<string>> LogTailAsync(string resource, int lines) =>
-        planes.Find(plane => plane.Name == resource) is { } found ? Task.FromResult(found.Tail(lines)) : Stores.LogTailAsync(resource, lines);
+    public override async Task<IReadOnlyList<string>> LogTailAsync(string resource, int lines) =>
+        planes.Find(plane => plane.Name == resource)?.Tail(lines) ?? (stores is null ? [] : await stores.LogTailAsync(resource, lines));
 
     protected override async Task<SystemAddresses> StartAsync()
     {
@@ -52,8 +48,8 @@ public sealed class BarePlanes : RunningSystem
         }
         finally
         {
-            if (Stores is not null)
-                await Stores.DisposeAsync();
+            if (stores is not null)
+                await stores.DisposeAsync();
             state.Dispose();
         }
     }
@@ -63,20 +59,19 @@ public sealed class BarePlanes : RunningSystem
         await SetUp.BuildGoAsync();
         await SetUp.BuildRustAsync();
         var ports = Ports.Free();
-        (Stores, WhyNotContainers) = await StoreChoice.ChooseAsync(state.Path, ports, cancellationToken);
-        await Stores.StartAsync(cancellationToken);
-        TestContext.Current.SendDiagnosticMessage($"The stores of these tests are {Stores.Description}.");
+        stores = await TestStores.ChooseAsync(state.Path, ports, cancellationToken);
+        await stores.StartAsync(cancellationToken);
 
-        var standIn = Stores.KafkaIsStandIn ? "true" : "false";
-        await StartPlaneAsync("control-plane", Programs.Go("control-plane"), ports.ControlPlane.Http, new()
+        var standIn = stores.KafkaIsStandIn ? "true" : "false";
+        await StartPlaneAsync("control-plane", Programs.Go("control-plane"), ports.ControlPlane.Http, stores.Kafka, new()
         {
             ["GRPC_PORT"] = $"{ports.ControlPlane.Grpc}",
-            ["ConnectionStrings__hybriddb"] = Stores.Database,
+            ["ConnectionStrings__hybriddb"] = stores.Database,
             ["HYBRID_KAFKA_STAND_IN"] = standIn,
         });
         foreach (var (node, port) in ports.DataPlanes)
         {
-            await StartPlaneAsync(node, Programs.Rust("data-plane"), port.Http, new()
+            await StartPlaneAsync(node, Programs.Rust("data-plane"), port.Http, stores.Kafka, new()
             {
                 ["GRPC_PORT"] = $"{port.Grpc}",
                 ["NODE_ID"] = node,
@@ -84,18 +79,18 @@ public sealed class BarePlanes : RunningSystem
                 ["CONTROL_PLANE_GRPC"] = $"{Address(ports.ControlPlane.Grpc)}",
             });
         }
-        await StartPlaneAsync("metering", Programs.Rust("metering"), ports.Metering, new() { ["HYBRID_KAFKA_STAND_IN"] = standIn });
+        await StartPlaneAsync("metering", Programs.Rust("metering"), ports.Metering, stores.Kafka, new() { ["HYBRID_KAFKA_STAND_IN"] = standIn });
 
         return new SystemAddresses(
             Address(ports.ControlPlane.Http), Address(ports.ControlPlane.Grpc),
             [.. ports.DataPlanes.Select(p => (p.Node, Address(p.Ports.Http), Address(p.Ports.Grpc)))],
-            Stores.Database, Stores.Kafka, Stores.KafkaIsStandIn);
+            stores.Database, stores.Kafka, stores.KafkaIsStandIn);
     }
 
-    private async Task StartPlaneAsync(string name, string program, int httpPort, Dictionary<string, string?> environment)
+    private async Task StartPlaneAsync(string name, string program, int httpPort, string kafka, Dictionary<string, string?> environment)
     {
         environment["HTTP_PORT"] = $"{httpPort}";
-        environment["ConnectionStrings__kafka"] = Stores.Kafka;
+        environment["ConnectionStrings__kafka"] = kafka;
         // Whatever receives the telemetry of the tests, it is not for these.
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = null;
         var plane = ChildProcess.Start(name, [program], state.Path, environment);

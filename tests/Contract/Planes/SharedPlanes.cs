@@ -6,3 +6,10 @@ public sealed class SharedPlanes : ICollectionFixture<BarePlanes>
 {
     public const string Name = "shared planes";
 }
+
+/// <summary>A test on the shared planes.</summary>
+[Collection(SharedPlanes.Name)]
+public abstract class PlanesTest(BarePlanes planes, ITestOutputHelper output) : SystemTest(planes, output)
+{
+    protected BarePlanes Planes { get; } = planes;
+}

@@ -2,47 +2,48 @@ using System.Globalization;
 using System.Numerics;
 using System.Text.Json.Nodes;
 using Google.Protobuf;
+using Grpc.Core;
 using Hybrid.Catalog.V1;
 using Hybrid.Pricing.V1;
-using Hybrid.Tests.Contract.Borders;
 
 namespace Hybrid.Tests.Contract.Pricing;
 
 /// <summary>The vectors of protos/testdata, against the C# oracle. Go and Rust run the same files in their own suites.</summary>
 public sealed class GoldenVectors
 {
-    private static readonly JsonParser Parser = new(JsonParser.Settings.Default);
+    private static readonly Dictionary<string, JsonNode> PricingVectors = Read("pricing");
+    private static readonly Dictionary<string, JsonNode> MoneyVectors = Read("money");
 
-    public static TheoryData<string, string> PricingCases => Cases("pricing");
+    public static TheoryData<string> PricingCases => new(PricingVectors.Keys);
 
-    public static TheoryData<string, string> MoneyCases => Cases("money");
+    public static TheoryData<string> MoneyCases => new(MoneyVectors.Keys);
 
     [Theory]
     [MemberData(nameof(PricingCases))]
-    public void Pricing(string file, string name)
+    public void Pricing(string name)
     {
-        var vector = Find("pricing", file, name);
+        var vector = PricingVectors[name];
         var catalog = new OracleCatalog(
             Messages<Item>(vector, "items"), Messages<TaxRule>(vector, "taxRules"), Messages<Promotion>(vector, "promotions"));
-        var request = Parser.Parse<QuoteRequest>(vector["request"]!.ToJsonString());
+        var request = QuoteRequest.Parser.ParseJson(vector["request"]!.ToJsonString());
         var now = DateTimeOffset.Parse((string)vector["now"]!, CultureInfo.InvariantCulture);
 
         if (vector["error"] is { } error)
         {
             var rejected = Assert.Throws<QuoteRejectedException>(() => PricingOracle.Quote(catalog, request, now));
             Assert.Equal(
-                ((string)error["code"]!, (string)error["reason"]!, (string?)error["field"] ?? ""),
-                (ErrorNames.Of(rejected.Code), rejected.Reason, rejected.Field));
+                (Enum.Parse<StatusCode>(((string)error["code"]!).Replace("_", ""), ignoreCase: true), (string)error["reason"]!, (string?)error["field"] ?? ""),
+                (rejected.Code, rejected.Reason, rejected.Field));
             return;
         }
-        Assert.Equal(Parser.Parse<QuoteResponse>(vector["response"]!.ToJsonString()), PricingOracle.Quote(catalog, request, now));
+        Assert.Equal(QuoteResponse.Parser.ParseJson(vector["response"]!.ToJsonString()), PricingOracle.Quote(catalog, request, now));
     }
 
     [Theory]
     [MemberData(nameof(MoneyCases))]
-    public void Money(string file, string name)
+    public void Money(string name)
     {
-        var vector = Find("money", file, name);
+        var vector = MoneyVectors[name];
         var share = PricingOracle.Share(Number(vector, "amount"), Number(vector, "ratePpm"));
         if ((bool?)vector["overflow"] == true)
             Assert.False(share >= long.MinValue && share <= long.MaxValue);
@@ -53,30 +54,12 @@ public sealed class GoldenVectors
     private static BigInteger Number(JsonNode node, string name) => BigInteger.Parse((string)node[name]!, CultureInfo.InvariantCulture);
 
     private static List<T> Messages<T>(JsonNode vector, string kind) where T : IMessage<T>, new() =>
-        [.. (vector["catalog"]![kind]?.AsArray() ?? []).Select(node => Parser.Parse<T>(node!.ToJsonString()))];
+        [.. (vector["catalog"]![kind]?.AsArray() ?? []).Select(node => JsonParser.Default.Parse<T>(node!.ToJsonString()))];
 
-    private static TheoryData<string, string> Cases(string area)
-    {
-        var data = new TheoryData<string, string>();
-        foreach (var file in Directory.GetFiles(Folder(area), "*.json").Order(StringComparer.Ordinal))
-        {
-            var cases = Read(file);
-            for (var i = 0; i < cases.Count; i++)
-                data.Add(Path.GetFileName(file), NameOf(cases[i]!, i));
-        }
-        Assert.NotEmpty(data);
-        return data;
-    }
-
-    private static JsonNode Find(string area, string file, string name)
-    {
-        var cases = Read(Path.Combine(Folder(area), file));
-        return cases.Where((vector, i) => NameOf(vector!, i) == name).Single()!;
-    }
-
-    private static string NameOf(JsonNode vector, int index) => (string?)vector["name"] ?? $"#{index}";
-
-    private static JsonArray Read(string file) => JsonNode.Parse(File.ReadAllText(file))!["cases"]!.AsArray();
-
-    private static string Folder(string area) => Path.Combine(AppContext.BaseDirectory, "testdata", area);
+    /// <summary>The vectors of an area, by the name of their file and their own.</summary>
+    private static Dictionary<string, JsonNode> Read(string area) =>
+        Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "testdata", area), "*.json").Order(StringComparer.Ordinal)
+            .SelectMany(file => JsonNode.Parse(File.ReadAllText(file))!["cases"]!.AsArray()
+                .Select((vector, i) => (Name: $"{Path.GetFileNameWithoutExtension(file)}: {(string?)vector!["name"] ?? $"#{i}"}", Vector: vector!)))
+            .ToDictionary(vector => vector.Name, vector => vector.Vector);
 }

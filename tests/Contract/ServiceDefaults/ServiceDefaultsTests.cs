@@ -1,6 +1,4 @@
 using System.Net;
-using System.Net.Http.Json;
-using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
@@ -16,7 +14,8 @@ namespace Hybrid.Tests.Contract.ServiceDefaults;
 public sealed class ServiceDefaultsTests : IAsyncLifetime
 {
     private readonly OtlpSink sink = new();
-    private readonly List<WebApplication> programs = [];
+    private readonly List<IAsyncDisposable> programs = [];
+    private readonly HttpClient http = new();
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -24,134 +23,89 @@ public sealed class ServiceDefaultsTests : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        http.Dispose();
         foreach (var program in programs)
             await program.DisposeAsync();
         await sink.DisposeAsync();
     }
 
     [Fact]
-    public async Task A_request_leaves_a_trace_a_metric_and_a_log_that_belong_together()
+    public async Task A_request_leaves_a_trace_a_metric_and_a_log_that_belong_together_under_the_name_that_the_settings_give()
     {
-        using var client = await StartAsync(Program(
-            "shop",
-            map: app => app.MapGet("/hello", (ILogger<ServiceDefaultsTests> logger) =>
-            {
-                logger.LogInformation("said hello to {Name}", "you");
-                return "hello";
-            })));
+        var program = await StartAsync("program", settings: new()
+        {
+            ["OTEL_SERVICE_NAME"] = "shop",
+            ["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test,service.instance.id=shop-7",
+        });
 
-        Assert.Equal("hello", await client.GetStringAsync("/hello", Cancellation));
+        Assert.Equal("hello", await http.GetStringAsync(program + "hello", Cancellation));
 
-        var server = (await SpanAsync(Span.Types.SpanKind.Server)).Signal;
+        var server = await SpanAsync(Span.Types.SpanKind.Server);
         // The client is in the same process, so it is traced too.
-        var caller = await SpanAsync(Span.Types.SpanKind.Client);
-        Assert.Equal("shop", caller.Service);
-        Assert.Equal((caller.Signal.TraceId, caller.Signal.SpanId), (server.TraceId, server.ParentSpanId));
-        Assert.Equal("GET /hello", server.Name);
+        var client = (await SpanAsync(Span.Types.SpanKind.Client)).Signal;
+        Assert.Equal((client.TraceId, client.SpanId, "GET /hello"), (server.Signal.TraceId, server.Signal.ParentSpanId, server.Signal.Name));
+        var attributes = server.Resource.Attributes;
+        Assert.Equal(
+            ("shop", "test", "shop-7"), (attributes.Text("service.name"), attributes.Text("deployment.environment.name"), attributes.Text("service.instance.id")));
         var log = await Eventually.HoldsAsync(
             "the log record", () => Task.FromResult(sink.LogRecords.FirstOrDefault(l => l.Signal.Body.StringValue == "said hello to you")), l => l is not null);
-        Assert.Equal((server.TraceId, server.SpanId), (log!.Signal.TraceId, log.Signal.SpanId));
-        Assert.Equal("you", log.Signal.Attributes.Text("Name"));
+        Assert.Equal((server.Signal.TraceId, server.Signal.SpanId, "you"), (log!.Signal.TraceId, log.Signal.SpanId, log.Signal.Attributes.Text("Name")));
         await Eventually.HoldsAsync(
-            "the metric of the request", () => Task.FromResult(sink.MetricPoints.Any(m => m.Signal.Name == "http.server.request.duration" && m.Service == "shop")), there => there);
+            "the metric", () => Task.FromResult(sink.MetricPoints.Any(m => m.Signal.Name == "http.server.request.duration" && m.Service == "shop")), there => there);
     }
 
-    [Fact]
-    public async Task Readiness_names_what_is_pending_and_health_is_not_traced()
+    [Theory]
+    [InlineData(
+        HealthStatus.Unhealthy, HttpStatusCode.ServiceUnavailable,
+        """{"status":"pending","tasks":[{"name":"broker","status":"pending","detail":"as told"},{"name":"catalog","status":"done","detail":"42 items"}]}""")]
+    [InlineData(
+        HealthStatus.Healthy, HttpStatusCode.OK,
+        """{"status":"ready","tasks":[{"name":"broker","status":"done","detail":"as told"},{"name":"catalog","status":"done","detail":"42 items"}]}""")]
+    public async Task Readiness_names_what_is_pending_and_health_is_not_traced(HealthStatus broker, HttpStatusCode status, string report)
     {
-        using var client = await StartAsync(Program(
-            "shop",
-            services => services.AddHealthChecks()
-                .AddCheck("catalog", () => HealthCheckResult.Healthy("42 items"), ["ready"])
-                .AddCheck("broker", () => HealthCheckResult.Unhealthy("no answer"), ["ready"])
-                .AddCheck("unrelated", () => HealthCheckResult.Unhealthy()),
-            app => app.MapGet("/traced", () => "")));
+        var program = await StartAsync("shop", services => services.AddHealthChecks()
+            .AddCheck("catalog", () => HealthCheckResult.Healthy("42 items"), ["ready"])
+            .AddCheck("broker", () => new HealthCheckResult(broker, "as told"), ["ready"])
+            .AddCheck("unrelated", () => HealthCheckResult.Unhealthy()));
 
-        using var live = await client.GetAsync("/livez", Cancellation);
-        using var ready = await client.GetAsync("/readyz", Cancellation);
+        using var live = await http.GetAsync(program + "livez", Cancellation);
+        using var ready = await http.GetAsync(program + "readyz", Cancellation);
+        await http.GetStringAsync(program + "hello", Cancellation);
 
-        Assert.Equal(HttpStatusCode.OK, live.StatusCode);
-        Assert.Equal(HttpStatusCode.ServiceUnavailable, ready.StatusCode);
-        var report = await ready.Content.ReadFromJsonAsync<JsonObject>(Cancellation);
-        Assert.Equal(
-            """{"status":"pending","tasks":[{"name":"broker","status":"pending","detail":"no answer"},{"name":"catalog","status":"done","detail":"42 items"}]}""",
-            report!.ToJsonString());
-        await client.GetStringAsync("/traced", Cancellation);
-        Assert.Equal("GET /traced", (await SpanAsync(Span.Types.SpanKind.Server)).Signal.Name);
+        Assert.Equal((HttpStatusCode.OK, status), (live.StatusCode, ready.StatusCode));
+        Assert.Equal(report, await ready.Content.ReadAsStringAsync(Cancellation));
+        Assert.Equal("GET /hello", (await SpanAsync(Span.Types.SpanKind.Server)).Signal.Name);
         Assert.Single(sink.Spans, span => span.Signal.Kind == Span.Types.SpanKind.Server);
-    }
-
-    [Fact]
-    public async Task Without_anything_pending_it_is_ready()
-    {
-        using var client = await StartAsync(Program("shop"));
-        Assert.Equal("""{"status":"ready","tasks":[]}""", await client.GetStringAsync("/readyz", Cancellation));
     }
 
     [Fact]
     public async Task Without_an_endpoint_nothing_is_exported()
     {
-        using var client = await StartAsync(Program("shop", settings: new() { ["OTEL_EXPORTER_OTLP_ENDPOINT"] = null }, map: app => app.MapGet("/hello", () => "hello")));
-        using var heard = await StartAsync(Program("heard", map: app => app.MapGet("/hello", () => "hello")));
-
-        await client.GetStringAsync("/hello", Cancellation);
-        await heard.GetStringAsync("/hello", Cancellation);
+        await http.GetStringAsync(await StartAsync("silent", settings: new() { ["OTEL_EXPORTER_OTLP_ENDPOINT"] = null }) + "hello", Cancellation);
+        await http.GetStringAsync(await StartAsync("heard") + "hello", Cancellation);
 
         // What is exported arrives within the same interval.
         await Eventually.HoldsAsync("the spans of the other program", () => Task.FromResult(sink.Spans.Any(span => span.Service == "heard")), there => there);
-        Assert.DoesNotContain(sink.Spans, span => span.Service == "shop");
+        Assert.DoesNotContain(sink.Spans, span => span.Service == "silent");
     }
 
     [Fact]
     public async Task Two_instances_of_a_program_have_ids_of_their_own()
     {
-        using var first = await StartAsync(Program("twin", map: app => app.MapGet("/first", () => "")));
-        using var second = await StartAsync(Program("twin", map: app => app.MapGet("/second", () => "")));
-
-        await first.GetStringAsync("/first", Cancellation);
-        await second.GetStringAsync("/second", Cancellation);
+        await http.GetStringAsync(await StartAsync("twin") + "hello", Cancellation);
+        await http.GetStringAsync(await StartAsync("twin") + "hello", Cancellation);
 
         // Both are in this process, so each also exports what the other does: only the ids tell them apart.
-        await Eventually.HoldsAsync("the spans of both", () => Task.FromResult(InstanceIds().Count), count => count == 2);
-        Assert.DoesNotContain("", InstanceIds());
+        var ids = await Eventually.HoldsAsync(
+            "the spans of both", () => Task.FromResult(sink.Spans.Select(span => span.Resource.Attributes.Text("service.instance.id")).ToHashSet()), ids => ids.Count == 2);
+        Assert.DoesNotContain("", ids);
     }
-
-    [Fact]
-    public async Task The_standard_settings_name_the_resource()
-    {
-        using var client = await StartAsync(Program(
-            "program",
-            settings: new() { ["OTEL_SERVICE_NAME"] = "shop", ["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test,service.instance.id=shop-7" },
-            map: app => app.MapGet("/hello", () => "hello")));
-
-        await client.GetStringAsync("/hello", Cancellation);
-
-        var resource = (await SpanAsync(Span.Types.SpanKind.Server)).Resource.Attributes;
-        Assert.Equal(
-            ("shop", "test", "shop-7"), (resource.Text("service.name"), resource.Text("deployment.environment.name"), resource.Text("service.instance.id")));
-    }
-
-    [Fact]
-    public async Task The_standard_settings_choose_the_sampler()
-    {
-        using var client = await StartAsync(Program("shop", settings: new() { ["OTEL_TRACES_SAMPLER"] = "always_off" }, map: app => app.MapGet("/hello", () => "hello")));
-
-        await client.GetStringAsync("/hello", Cancellation);
-
-        // The metric is exported after the span would have been.
-        await Eventually.HoldsAsync(
-            "the metric of the request", () => Task.FromResult(sink.MetricPoints.Any(m => m.Signal.Name == "http.server.request.duration")), there => there);
-        Assert.Empty(sink.Spans);
-    }
-
-    private HashSet<string> InstanceIds() =>
-        [.. sink.Spans.Where(span => span.Signal.Kind == Span.Types.SpanKind.Server).Select(span => span.Resource.Attributes.Text("service.instance.id"))];
 
     private Task<Received<Span>> SpanAsync(Span.Types.SpanKind kind) =>
         Eventually.HoldsAsync($"a span of kind {kind}", () => Task.FromResult(sink.Spans.FirstOrDefault(s => s.Signal.Kind == kind)!), span => span is not null);
 
-    private WebApplication Program(
-        string name, Action<IServiceCollection>? services = null, Action<WebApplication>? map = null, Dictionary<string, string?>? settings = null)
+    /// <returns>Where a program with the defaults says hello.</returns>
+    private async Task<Uri> StartAsync(string name, Action<IServiceCollection>? services = null, Dictionary<string, string?>? settings = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = name });
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -168,15 +122,14 @@ public sealed class ServiceDefaultsTests : IAsyncLifetime
         services?.Invoke(builder.Services);
         builder.AddServiceDefaults();
         var app = builder.Build();
-        app.MapDefaultEndpoints();
-        map?.Invoke(app);
         programs.Add(app);
-        return app;
-    }
-
-    private static async Task<HttpClient> StartAsync(WebApplication program)
-    {
-        await program.StartAsync(Cancellation);
-        return new HttpClient { BaseAddress = new Uri(program.Urls.Single()) };
+        app.MapDefaultEndpoints();
+        app.MapGet("/hello", (ILogger<ServiceDefaultsTests> logger) =>
+        {
+            logger.LogInformation("said hello to {Name}", "you");
+            return "hello";
+        });
+        await app.StartAsync(Cancellation);
+        return new Uri(app.Urls.Single());
     }
 }

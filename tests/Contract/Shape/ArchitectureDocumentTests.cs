@@ -32,13 +32,12 @@ public sealed partial class ArchitectureDocumentTests
         return
         [
             .. listing.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(f => Path.GetDirectoryName(f)!.Replace('\\', '/'))
-                .Where(d => d.Length > 0 && d[0] != '.').Select(CrateOf).Distinct()
+                .Where(d => d.Length > 0 && d[0] != '.')
+                // A crate is one folder to the reader, whatever cargo wants inside it.
+                .Select(d => Crate().Match(d) is { Success: true } crate ? crate.Value : d).Distinct()
                 .Except(["go-control-plane", "go-control-plane/internal", "rust-data-plane"]),
         ];
     }
-
-    /// <summary>A crate is one folder to the reader, whatever cargo wants inside it.</summary>
-    private static string CrateOf(string folder) => Crate().Match(folder) is { Success: true } crate ? crate.Value : folder;
 
     [GeneratedRegex(@"^\| `([^`]+)` \|", RegexOptions.Multiline)]
     private static partial Regex FolderRow();

@@ -5,20 +5,19 @@ namespace Hybrid.Tests.Contract.Start;
 /// <summary>AppHost's command line.</summary>
 public sealed class StartOptionsTests : IDisposable
 {
-    private readonly TextWriter error = Console.Error;
-    private readonly TextWriter output = Console.Out;
+    private readonly (TextWriter Output, TextWriter Error) console = (Console.Out, Console.Error);
     private readonly StringWriter printed = new();
 
     public StartOptionsTests()
     {
-        Console.SetError(printed);
         Console.SetOut(printed);
+        Console.SetError(printed);
     }
 
     public void Dispose()
     {
-        Console.SetError(error);
-        Console.SetOut(output);
+        Console.SetOut(console.Output);
+        Console.SetError(console.Error);
         printed.Dispose();
     }
 
@@ -31,20 +30,12 @@ public sealed class StartOptionsTests : IDisposable
     [InlineData("--infrastructure x", "x")]
     [InlineData("--infrastructure", "--infrastructure")]
     [InlineData("--state", "--state")]
+    [InlineData("--state ", "--state")]
     public void What_is_not_understood_is_refused_by_name(string line, string named)
     {
-        Assert.False(StartOptions.TryParse(line.Split(' '), out var options, out var exitCode));
-        Assert.Null(options);
+        Assert.False(StartOptions.TryParse(line.Split(' '), out _, out var exitCode));
         Assert.Equal(2, exitCode);
         Assert.Contains(named, printed.ToString());
-    }
-
-    [Fact]
-    public void An_empty_state_folder_is_refused()
-    {
-        Assert.False(StartOptions.TryParse(["--state", ""], out _, out var exitCode));
-        Assert.Equal(2, exitCode);
-        Assert.Contains("--state", printed.ToString());
     }
 
     [Fact]
@@ -52,27 +43,21 @@ public sealed class StartOptionsTests : IDisposable
     {
         Assert.False(StartOptions.TryParse(["--help"], out _, out var exitCode));
         Assert.Equal(0, exitCode);
-        foreach (var option in (string[])["--check", "--fresh", "--state", "--random-ports", "--infrastructure", "ConnectionStrings__hybriddb"])
-            Assert.Contains(option, printed.ToString());
-    }
-
-    [Fact]
-    public void Without_arguments_nothing_special_is_done()
-    {
-        var options = Parse("");
-        Assert.Equal((false, false, false, InfrastructureKind.Auto), (options.Check, options.Fresh, options.RandomPorts, options.Infrastructure));
-        Assert.True(Path.IsPathFullyQualified(options.State));
-        Assert.Empty(options.HostArguments);
+        Assert.All(
+            ["--check", "--fresh", "--state", "--random-ports", "--infrastructure", "ConnectionStrings__hybriddb"],
+            option => Assert.Contains(option, printed.ToString()));
     }
 
     [Fact]
     public void Every_option_is_taken()
     {
-        var options = Parse("--check --fresh --random-ports --state relative/folder --infrastructure containers");
-        Assert.Equal((true, true, true, InfrastructureKind.Containers), (options.Check, options.Fresh, options.RandomPorts, options.Infrastructure));
-        Assert.Equal(Path.GetFullPath("relative/folder"), options.State);
-        Assert.Equal("/tmp/other", Parse("--state=/tmp/other").State);
-        Assert.Equal(InfrastructureKind.Native, Parse("--infrastructure native").Infrastructure);
+        Assert.Equivalent(
+            new StartOptions(Check: true, Fresh: true, Path.GetFullPath("relative/folder"), RandomPorts: true, InfrastructureKind.Containers, []),
+            Parse("--check --fresh --random-ports --state relative/folder --infrastructure containers"));
+        Assert.Equivalent(new StartOptions(false, false, "/tmp/other", false, InfrastructureKind.Native, []), Parse("--state=/tmp/other --infrastructure native"));
+        var silent = Parse("");
+        Assert.Equivalent(new StartOptions(false, false, silent.State, false, InfrastructureKind.Auto, []), silent);
+        Assert.True(Path.IsPathFullyQualified(silent.State));
     }
 
     [Theory]
@@ -90,8 +75,7 @@ public sealed class StartOptionsTests : IDisposable
 
     private static StartOptions Parse(string line)
     {
-        Assert.True(StartOptions.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries), out var options, out var exitCode));
-        Assert.Equal(0, exitCode);
+        Assert.True(StartOptions.TryParse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries), out var options, out _));
         return options;
     }
 }

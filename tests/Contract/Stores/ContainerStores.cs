@@ -6,22 +6,16 @@ using Testcontainers.PostgreSql;
 namespace Hybrid.Tests.Contract.Stores;
 
 /// <summary>Containers of Testcontainers.</summary>
-internal sealed class ContainerStores : IStores
+internal sealed class ContainerStores : TestStores
 {
     private PostgreSqlContainer? postgres;
     private KafkaContainer? kafka;
 
-    public string Description => $"containers: {ContainerEngine.PostgresImage} and {ContainerEngine.KafkaImage}";
+    public override string Database => postgres!.GetConnectionString();
 
-    public bool InContainers => true;
+    public override string Kafka => new Uri(kafka!.GetBootstrapAddress()).Authority;
 
-    public string Database => postgres!.GetConnectionString();
-
-    public string Kafka => new Uri(kafka!.GetBootstrapAddress()).Authority;
-
-    public bool KafkaIsStandIn => false;
-
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public override async Task StartAsync(CancellationToken cancellationToken)
     {
         await ContainerEngine.RemoveLeftoversAsync(cancellationToken);
         await ContainerEngine.PullAsync(ContainerEngine.PostgresImage, ContainerEngine.PostgresImageVariable, cancellationToken);
@@ -40,7 +34,7 @@ internal sealed class ContainerStores : IStores
         await Task.WhenAll(postgres.StartAsync(cancellationToken), kafka.StartAsync(cancellationToken));
     }
 
-    public async Task<IReadOnlyList<string>> LogTailAsync(string server, int lines)
+    public override async Task<IReadOnlyList<string>> LogTailAsync(string server, int lines)
     {
         IContainer? container = server switch { "postgres" => postgres, "kafka" => kafka, _ => null };
         if (container is null)
@@ -49,7 +43,7 @@ internal sealed class ContainerStores : IStores
         return [.. (output + errors).Split('\n').TakeLast(lines)];
     }
 
-    public async ValueTask DisposeAsync()
+    public override async ValueTask DisposeAsync()
     {
         if (kafka is not null)
             await kafka.DisposeAsync();

@@ -15,7 +15,8 @@
 //   hybrid.catalog.v1  "<type>/<name>", compacted     hybrid.catalog.changed.v1        CatalogChanged; null when deleted
 //
 // A record that cannot be read goes, bytes and headers as they came, to <topic>.dead-letter with the headers
-// dead-letter-reason, dead-letter-partition and dead-letter-offset added; its partition goes on.
+// dead-letter-reason, dead-letter-partition and dead-letter-offset added; its partition goes on. What a broker might not take is
+// cut, and dead-letter-truncated-from then says how many bytes key and value had.
 
 package usagev1
 

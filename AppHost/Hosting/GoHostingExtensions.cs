@@ -1,8 +1,11 @@
-using Aspire.Hosting.Go;
 using Hybrid.AppHost.Hosting;
 using Hybrid.Toolchain;
 
 namespace Aspire.Hosting;
+
+/// <summary>A Go program. It is built by the set-up's Go before its first start, and runs as the program that came out.</summary>
+public sealed class GoAppResource(string name, string command, string workingDirectory)
+    : ExecutableResource(name, command, workingDirectory), IResourceWithServiceDiscovery;
 
 /// <summary>Adds Go programs, with the signature of the package Aspire.Hosting.Go.</summary>
 public static class GoHostingExtensions
@@ -16,8 +19,7 @@ public static class GoHostingExtensions
         this IDistributedApplicationBuilder builder, string name, string appDirectory, string packagePath = ".")
     {
         var module = Path.GetFullPath(appDirectory, builder.AppHostDirectory);
-        var program = Programs.Go(packagePath);
-        return builder.AddResource(new GoAppResource(name, program, module))
+        return builder.AddResource(new GoAppResource(name, Programs.Go(packagePath), module))
             .WithBuild((progress, cancellationToken) => Programs.BuildGoAsync(module, packagePath, progress, cancellationToken))
             .WithOtlpExporter()
             .WithIconName("CodeBlock");

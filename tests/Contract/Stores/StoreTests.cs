@@ -6,24 +6,8 @@ using Hybrid.Usage.V1;
 namespace Hybrid.Tests.Contract.Stores;
 
 /// <summary>What the system needs of a Postgres and a Kafka, wherever they run.</summary>
-[Collection(SharedPlanes.Name)]
-public abstract class StoreContract(BarePlanes planes, ITestOutputHelper output) : SystemTest(planes, output)
+public sealed class StoreTests(BarePlanes planes, ITestOutputHelper output) : PlanesTest(planes, output)
 {
-    protected BarePlanes Planes { get; } = planes;
-
-    [Fact]
-    public async Task The_control_plane_has_run_every_migration()
-    {
-        var files = Directory.GetFiles(Path.Combine(Toolchain.Workspace.GoModule, "internal/postgres/migrations"), "*.sql")
-            .Select(Path.GetFileName).Order(StringComparer.Ordinal);
-        var journal = new List<string>();
-        await using var query = Planes.Database.CreateCommand("SELECT file FROM schema_migration ORDER BY number");
-        await using var reader = await query.ExecuteReaderAsync(Cancellation);
-        while (await reader.ReadAsync(Cancellation))
-            journal.Add(reader.GetString(0));
-        Assert.Equal(files, journal);
-    }
-
     [Fact]
     public async Task A_write_is_kept_and_published()
     {
@@ -61,24 +45,4 @@ public abstract class StoreContract(BarePlanes planes, ITestOutputHelper output)
         .. EventReader.ReadAll(Planes.KafkaBootstrap, "hybrid.quotes.v1").Messages(QuotePriced.Parser)
             .Where(e => e.Message.Quote?.Jurisdiction == Jurisdiction).Select(e => e.Message.Quote!),
     ];
-}
-
-/// <summary>The contract on the server programs of this machine.</summary>
-public sealed class StoresOnNativeServersTests(BarePlanes planes, ITestOutputHelper output) : StoreContract(planes, output)
-{
-    public override ValueTask InitializeAsync()
-    {
-        Assert.SkipWhen(Planes.Stores.InContainers, $"A container engine answers, so the stores of this run are in containers. {StoreChoice.Variable}=native runs this.");
-        return base.InitializeAsync();
-    }
-}
-
-/// <summary>The contract on containers that Testcontainers starts.</summary>
-public sealed class StoresInContainersTests(BarePlanes planes, ITestOutputHelper output) : StoreContract(planes, output)
-{
-    public override ValueTask InitializeAsync()
-    {
-        Assert.SkipUnless(Planes.Stores.InContainers, $"The stores of this run are not in containers: {Planes.WhyNotContainers}");
-        return base.InitializeAsync();
-    }
 }
