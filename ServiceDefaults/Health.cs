@@ -10,8 +10,6 @@ internal static class Health
     /// <summary>Whether it is one of the paths that are asked all the time, and say nothing in a trace.</summary>
     public static bool IsHealthPath(PathString path) => path == "/livez" || path == "/readyz";
 
-    public static IResult Live() => Results.Json(new { status = "alive" });
-
     /// <summary><c>ready</c>, <c>pending</c> or <c>draining</c>, and by name what must be done before the program is ready.</summary>
     public static async Task<IResult> ReadyAsync(HealthCheckService checks, IHostApplicationLifetime lifetime, CancellationToken cancellationToken)
     {

@@ -31,6 +31,7 @@ internal static class RunExtensions
         {
             await using (app)
             {
+                var preparations = app.Services.GetRequiredService<Preparations>();
                 using var ended = new CancellationTokenSource();
                 // It begins before the orchestrator starts, whose start lasts until every resource has started.
                 var report = app.Services.GetRequiredService<StartReport>().RunAsync(ended.Token);
@@ -44,7 +45,7 @@ internal static class RunExtensions
                     await report;
                     // A start that is stopped half-way ends without the host's own stop; its preparations are cancelled, and end here,
                     // so that no compiler outlives the host.
-                    await app.Services.GetRequiredService<Preparations>().WaitForAllAsync();
+                    await preparations.WaitForAllAsync();
                 }
             }
             return Environment.ExitCode;

@@ -98,14 +98,23 @@ internal sealed class StartReport(
     private IEnumerable<IResource> Watched() => model.Resources.Where(resource => resource.IsProgram() || resource is IResourceWithConnectionString);
 
     /// <summary>What is not healthy yet, with its state or, once it runs, with what its health checks say.</summary>
-    private string Unhealthy() => string.Join(", ", Watched().Select(resource =>
+    private string Unhealthy()
     {
-        if (!notifications.TryGetCurrentState(resource.Name, out var current))
-            return $"{resource.Name} (no state)";
-        var (state, snapshot) = (current.Snapshot.State?.Text ?? "no state", current.Snapshot);
-        if (state != KnownResourceStates.Running)
-            return $"{resource.Name} ({state})";
-        var problems = snapshot.HealthReports.Where(report => report.Status != HealthStatus.Healthy).Select(report => report.Description ?? "not checked yet");
-        return snapshot.HealthStatus == HealthStatus.Healthy ? null : $"{resource.Name} ({string.Join("; ", [state, .. problems])})";
-    }).OfType<string>());
+        List<string> unhealthy = [];
+        foreach (var resource in Watched())
+        {
+            var snapshot = notifications.TryGetCurrentState(resource.Name, out var current) ? current.Snapshot : null;
+            var state = snapshot?.State?.Text ?? "no state";
+            if (state != KnownResourceStates.Running)
+            {
+                unhealthy.Add($"{resource.Name} ({state})");
+            }
+            else if (snapshot?.HealthStatus != HealthStatus.Healthy)
+            {
+                var problems = snapshot!.HealthReports.Where(report => report.Status != HealthStatus.Healthy).Select(report => report.Description ?? "not checked yet");
+                unhealthy.Add($"{resource.Name} ({string.Join("; ", [state, .. problems])})");
+            }
+        }
+        return string.Join(", ", unhealthy);
+    }
 }

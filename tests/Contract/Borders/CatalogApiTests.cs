@@ -21,12 +21,8 @@ public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output)
         var updated = (await Planes.Catalog.UpdateItemAsync(new() { Item = changed }, cancellationToken: Cancellation)).Item;
         Assert.True(updated.Version > item.Version);
 
-        var stale = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.Aborted, stale.StatusCode);
-        Assert.Equal("VERSION_MISMATCH", stale.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
-        var staleDelete = await Assert.ThrowsAsync<RpcException>(
-            async () => await Planes.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.Aborted, staleDelete.StatusCode);
+        Assert.Equal("VERSION_MISMATCH", await RefusedAsync(StatusCode.Aborted, Planes.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation)));
+        await RefusedAsync(StatusCode.Aborted, Planes.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
         Assert.Equal(updated, (await Planes.Catalog.GetItemAsync(new() { Sku = item.Sku }, cancellationToken: Cancellation)).Item);
     }
 
@@ -43,14 +39,11 @@ public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output)
 
         var other = request.Clone();
         other.Item.Name = "Twice";
-        var reused = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.CreateItemAsync(other, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.AlreadyExists, reused.StatusCode);
-        Assert.Equal("REQUEST_ID_REUSED", reused.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Reason);
+        Assert.Equal("REQUEST_ID_REUSED", await RefusedAsync(StatusCode.AlreadyExists, Planes.Catalog.CreateItemAsync(other, cancellationToken: Cancellation)));
 
         var twin = request.Clone();
         twin.RequestId = "";
-        var duplicate = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.CreateItemAsync(twin, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.AlreadyExists, duplicate.StatusCode);
+        await RefusedAsync(StatusCode.AlreadyExists, Planes.Catalog.CreateItemAsync(twin, cancellationToken: Cancellation));
     }
 
     [Fact]
@@ -71,10 +64,8 @@ public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output)
         Assert.Equal(all.Distinct().Order(StringComparer.Ordinal), all);
         Assert.True(all.Count >= 7);
 
-        var forged = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.ListItemsAsync(new() { PageToken = "forged" }, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.InvalidArgument, forged.StatusCode);
-        var negative = await Assert.ThrowsAsync<RpcException>(async () => await Planes.Catalog.ListItemsAsync(new() { PageSize = -1 }, cancellationToken: Cancellation));
-        Assert.Equal(StatusCode.InvalidArgument, negative.StatusCode);
+        await RefusedAsync(StatusCode.InvalidArgument, Planes.Catalog.ListItemsAsync(new() { PageToken = "forged" }, cancellationToken: Cancellation));
+        await RefusedAsync(StatusCode.InvalidArgument, Planes.Catalog.ListItemsAsync(new() { PageSize = -1 }, cancellationToken: Cancellation));
     }
 
     [Fact]
@@ -110,6 +101,14 @@ public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output)
         var document = await SendAsync(HttpMethod.Get, "/openapi.json");
         Assert.NotNull(document["paths"]!["/v1/items"]);
         Assert.NotNull(document["paths"]!["/v1/fleet/nodes"]);
+    }
+
+    /// <returns>The reason that the error carries; null where it has none.</returns>
+    private static async Task<string?> RefusedAsync<T>(StatusCode expected, AsyncUnaryCall<T> call)
+    {
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await call);
+        Assert.Equal(expected, error.StatusCode);
+        return error.GetRpcStatus()?.GetDetail<Google.Rpc.ErrorInfo>()?.Reason;
     }
 
     private async Task<JsonNode> SendAsync(HttpMethod method, string path, object? body = null, HttpStatusCode expected = HttpStatusCode.OK)

@@ -8,8 +8,6 @@ namespace Hybrid.Tests.Contract.Suites;
 /// </summary>
 public sealed class LanguageSuites(ITestOutputHelper output)
 {
-    private const int TailLines = 80;
-
     [Fact]
     public async Task Go_suite_passes_under_the_race_detector()
     {
@@ -50,7 +48,7 @@ public sealed class LanguageSuites(ITestOutputHelper output)
         var lines = result.Output.TrimEnd().Split('\n');
         var report = SuiteReport.Parse(lines);
         output.WriteLine(result.Succeeded ? $"{report}" : result.Output);
-        var tail = string.Join('\n', lines.TakeLast(TailLines));
+        var tail = string.Join('\n', lines.TakeLast(80));
         Assert.True(report.Failed.Count == 0, $"{report}: {string.Join(", ", report.Failed)}\n{tail}");
         Assert.True(result.Succeeded, $"The suite did not succeed, but names no test that failed.\n{tail}");
         Assert.NotEqual(0, report.Passed);
