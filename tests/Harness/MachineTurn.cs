@@ -1,3 +1,5 @@
+using Hybrid.Toolchain;
+
 namespace Hybrid.Tests.Harness;
 
 /// <summary>
@@ -6,31 +8,23 @@ namespace Hybrid.Tests.Harness;
 /// </summary>
 public sealed class MachineTurn : IAsyncLifetime
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
-
     private FileStream? held;
 
-    /// <summary>Waits until no other test project runs.</summary>
     public async ValueTask InitializeAsync()
     {
-        Directory.CreateDirectory(Toolchain.Workspace.PrivateFolder);
+        Directory.CreateDirectory(Workspace.PrivateFolder);
         while (held is null)
         {
             try
             {
-                held = new FileStream(Path.Combine(Toolchain.Workspace.PrivateFolder, "tests.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                held = File.Open(Path.Combine(Workspace.PrivateFolder, "tests.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException)
             {
-                await Task.Delay(Pause);
+                await Task.Delay(TimeSpan.FromMilliseconds(200));
             }
         }
     }
 
-    /// <summary>Lets the next one run.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        if (held is not null)
-            await held.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => held?.DisposeAsync() ?? default;
 }

@@ -1,5 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
-using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Hybrid.Catalog.V1;
 using Hybrid.Pricing.V1;
@@ -10,13 +10,11 @@ namespace Hybrid.Tests.Harness;
 internal sealed record OracleCatalog(IReadOnlyList<Item> Items, IReadOnlyList<TaxRule> TaxRules, IReadOnlyList<Promotion> Promotions);
 
 /// <summary>An error of the table in pricing.proto.</summary>
-internal sealed class QuoteRejectedException(StatusCode code, string reason, string field) : Exception($"{code} {reason} {field}")
+internal sealed class QuoteRejectedException(StatusCode code, string reason, string path) : Exception($"{code} {reason} {path}")
 {
-    public StatusCode Code { get; } = code;
-
-    public string Reason { get; } = reason;
-
-    public string Field { get; } = field;
+    public StatusCode Code => code;
+    public string Reason => reason;
+    public string Field => path;
 }
 
 /// <summary>
@@ -53,32 +51,35 @@ internal static class PricingOracle
 
     private static void CheckRequest(QuoteRequest request)
     {
-        Require(request.CurrencyCode.Length == 3 && request.CurrencyCode.All(char.IsAsciiLetterUpper), StatusCode.InvalidArgument, "CURRENCY_INVALID", "currency_code");
-        Require(
-            request.Jurisdiction.Length is >= 2 and <= 16 && request.Jurisdiction.All(JurisdictionCharacters.Contains), StatusCode.InvalidArgument,
-            "JURISDICTION_INVALID", "jurisdiction");
-        Require(request.Lines.Count is >= 1 and <= 200, StatusCode.InvalidArgument, "LINES_INVALID", "lines");
-        Require(request.Coupons.Count <= 16, StatusCode.InvalidArgument, "COUPONS_INVALID", "coupons");
+        RequireValid(request.CurrencyCode.Length == 3 && request.CurrencyCode.All(char.IsAsciiLetterUpper), "CURRENCY_INVALID", "currency_code");
+        RequireValid(
+            request.Jurisdiction.Length is >= 2 and <= 16 && request.Jurisdiction.All(JurisdictionCharacters.Contains), "JURISDICTION_INVALID", "jurisdiction");
+        RequireValid(request.Lines.Count is >= 1 and <= 200, "LINES_INVALID", "lines");
+        RequireValid(request.Coupons.Count <= 16, "COUPONS_INVALID", "coupons");
         for (var i = 0; i < request.Coupons.Count; i++)
-            Require(IsName(request.Coupons[i]), StatusCode.InvalidArgument, "COUPONS_INVALID", $"coupons[{i}]");
+            RequireValid(IsName(request.Coupons[i]), "COUPONS_INVALID", $"coupons[{i}]");
     }
 
     private static PricedLine PriceLine(OracleCatalog catalog, QuoteRequest request, int index, DateTimeOffset now)
     {
         var line = request.Lines[index];
         var path = $"lines[{index}]";
-        Require(IsName(line.Sku), StatusCode.InvalidArgument, "SKU_INVALID", path + ".sku");
-        Require(line.Quantity is >= 1 and <= 1_000_000, StatusCode.InvalidArgument, "QUANTITY_INVALID", path + ".quantity");
+        RequireValid(IsName(line.Sku), "SKU_INVALID", path + ".sku");
+        RequireValid(line.Quantity is >= 1 and <= 1_000_000, "QUANTITY_INVALID", path + ".quantity");
         var item = catalog.Items.FirstOrDefault(i => i.Sku == line.Sku);
         Require(item is not null, StatusCode.NotFound, "SKU_UNKNOWN", path + ".sku");
-        Require(item!.UnitPrice.CurrencyCode == request.CurrencyCode, StatusCode.FailedPrecondition, "CURRENCY_MISMATCH", path + ".sku");
+        Require(item.UnitPrice.CurrencyCode == request.CurrencyCode, StatusCode.FailedPrecondition, "CURRENCY_MISMATCH", path + ".sku");
         var rule = catalog.TaxRules.FirstOrDefault(r => r.Jurisdiction == request.Jurisdiction && Category(r.Category) == Category(item.TaxCategory));
         Require(rule is not null, StatusCode.NotFound, "TAX_RULE_UNKNOWN", "jurisdiction");
 
-        BigInteger list = (BigInteger)item.UnitPrice.MinorUnits * line.Quantity;
-        var (discount, promotion) = BestDiscount(catalog, request, line, list, now);
+        var list = (BigInteger)item.UnitPrice.MinorUnits * line.Quantity;
+        // The best discount wins; among equals, the id that comes first.
+        var (discount, promotion) = catalog.Promotions.Where(p => Applies(p, request, line, now))
+            .Select(p => (Discount: DiscountOf(p, line, list), p.PromotionId)).Where(d => d.Discount > 0)
+            .OrderByDescending(d => d.Discount).ThenBy(d => d.PromotionId, StringComparer.Ordinal)
+            .FirstOrDefault((BigInteger.Zero, ""));
         var net = list - discount;
-        var tax = Share(net, rule!.RatePpm);
+        var tax = Share(net, rule.RatePpm);
         foreach (var amount in (BigInteger[])[list, discount, net, tax, net + tax])
             Require(Fits(amount), StatusCode.OutOfRange, "AMOUNT_OVERFLOW", path);
         return new PricedLine
@@ -94,15 +95,6 @@ internal static class PricingOracle
             PromotionId = promotion,
         };
     }
-
-    private static (BigInteger Discount, string PromotionId) BestDiscount(
-        OracleCatalog catalog, QuoteRequest request, QuoteLine line, BigInteger list, DateTimeOffset now) =>
-        catalog.Promotions
-            .Where(p => Applies(p, request, line, now))
-            .Select(p => (Discount: DiscountOf(p, line, list), p.PromotionId))
-            .Where(d => d.Discount > 0)
-            .OrderByDescending(d => d.Discount).ThenBy(d => d.PromotionId, StringComparer.Ordinal)
-            .FirstOrDefault((BigInteger.Zero, ""));
 
     private static bool Applies(Promotion promotion, QuoteRequest request, QuoteLine line, DateTimeOffset now) =>
         promotion.Budget.CurrencyCode == request.CurrencyCode
@@ -131,7 +123,9 @@ internal static class PricingOracle
 
     private static bool Fits(BigInteger amount) => amount >= long.MinValue && amount <= long.MaxValue;
 
-    private static void Require(bool condition, StatusCode code, string reason, string field)
+    private static void RequireValid(bool condition, string reason, string field) => Require(condition, StatusCode.InvalidArgument, reason, field);
+
+    private static void Require([DoesNotReturnIf(false)] bool condition, StatusCode code, string reason, string field)
     {
         if (!condition)
             throw new QuoteRejectedException(code, reason, field);
