@@ -11,15 +11,22 @@ internal static class PortHolder
     /// <exception cref="SetupException">The port is taken; the message names its holder where the system tells it.</exception>
     public static void EnsureFree(int port, string wantedBy)
     {
+        if (!IsFree(port))
+            throw new SetupException($"Port {port} of {wantedBy} is taken by {Describe(port) ?? "another process"}. Stop that process, or start with --random-ports.");
+    }
+
+    /// <summary>Whether nothing listens on the port of loopback.</summary>
+    public static bool IsFree(int port)
+    {
         try
         {
             using var probe = new TcpListener(IPAddress.Loopback, port);
             probe.Start();
+            return true;
         }
         catch (SocketException)
         {
-            throw new SetupException(
-                $"Port {port} of {wantedBy} is taken by {Describe(port) ?? "another process"}. Stop that process, or start with --random-ports.");
+            return false;
         }
     }
 

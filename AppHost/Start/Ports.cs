@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-
 namespace Hybrid.AppHost.Start;
 
 /// <summary>The ports of one service of ours.</summary>
@@ -29,35 +26,14 @@ internal sealed record Ports(
     /// </summary>
     public static Ports Free()
     {
-        // All listeners are held until all ports are known, so that no port is chosen twice.
-        var held = new List<TcpListener>();
+        var chosen = new HashSet<int>();
         int Next()
         {
-            while (true)
-            {
-                var port = Random.Shared.Next(12_000, 32_768);
-                var listener = new TcpListener(IPAddress.Loopback, port);
-                try
-                {
-                    listener.Start();
-                    held.Add(listener);
-                    return port;
-                }
-                catch (SocketException)
-                {
-                    listener.Dispose();
-                }
-            }
+            var port = Random.Shared.Next(12_000, 32_768);
+            return PortHolder.IsFree(port) && chosen.Add(port) ? port : Next();
         }
-        try
-        {
-            return new Ports(
-                Next(), Next(), Next(), new(Next(), Next()), [.. Documented.DataPlanes.Select(p => (p.Node, new ServicePorts(Next(), Next())))],
-                Next(), new(Next(), Next(), Next()));
-        }
-        finally
-        {
-            held.ForEach(listener => listener.Stop());
-        }
+        return new Ports(
+            Next(), Next(), Next(), new(Next(), Next()), [.. Documented.DataPlanes.Select(p => (p.Node, new ServicePorts(Next(), Next())))],
+            Next(), new(Next(), Next(), Next()));
     }
 }

@@ -51,6 +51,7 @@ internal static class KafkaHostingExtensions
             .WithEnvironment("KAFKA_BROKER_HEARTBEAT_INTERVAL_MS", "500")
             .WithEnvironment("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
             .WithHealthCheck(name)
+            .WithConnectionParts(kafka.PrimaryEndpoint)
             .AsServer("Mailbox");
     }
 
@@ -68,8 +69,14 @@ internal static class KafkaHostingExtensions
                 return command;
             })
             .WithHealthCheck(name)
+            .WithConnectionParts(kafka.PrimaryEndpoint)
             .AsServer("Mailbox");
     }
+
+    private static IResourceBuilder<T> WithConnectionParts<T>(this IResourceBuilder<T> kafka, EndpointReference endpoint)
+        where T : IResourceWithConnectionString =>
+        kafka.WithConnectionProperty("Host", ReferenceExpression.Create($"{endpoint.Property(EndpointProperty.Host)}"))
+            .WithConnectionProperty("Port", ReferenceExpression.Create($"{endpoint.Property(EndpointProperty.Port)}"));
 
     /// <summary>Whether the broker is the in-memory stand-in, as text for an environment variable. Evaluated when the resource that asks starts.</summary>
     public static string IsStandIn(this IResourceBuilder<IResourceWithConnectionString> kafka) =>

@@ -49,15 +49,22 @@ internal static class PostgresHostingExtensions
             .RunsAsPrepared((progress, cancellationToken) => postgres.PrepareAsync(port, progress, cancellationToken))
             .WithHealthCheck(Server)
             .AsServer("Database");
-        return builder.AddConnectionString(database, ReferenceExpression.Create($"{new NativeConnectionString(postgres, port)}"))
-            .WaitFor(server).WithHealthCheck(Server).WithIconName("Table");
+        return builder.AddConnectionString(database, Later("connectionString", () => postgres.ConnectionString(port)))
+            .WithConnectionProperty("Host", "127.0.0.1")
+            .WithConnectionProperty("Port", $"{port}")
+            .WithConnectionProperty("Username", NativePostgres.User)
+            .WithConnectionProperty("Password", Later("password", postgres.Password))
+            .WithConnectionProperty("DatabaseName", NativePostgres.Database)
+            .WaitFor(server).WithParentRelationship(server).WithHealthCheck(Server).WithIconName("Table");
     }
 
-    /// <summary>Asked for only when it is needed: the password is made with the data, when the server is prepared.</summary>
-    private sealed class NativeConnectionString(NativePostgres postgres, int port) : IValueProvider, IManifestExpressionProvider
-    {
-        public string ValueExpression => $"{{{Server}.connectionString}}";
+    private static ReferenceExpression Later(string name, Func<string> read) => ReferenceExpression.Create($"{new LaterValue(name, read)}");
 
-        public ValueTask<string?> GetValueAsync(CancellationToken cancellationToken) => new(postgres.ConnectionString(port));
+    /// <summary>Asked for only when it is needed: the password is made with the data, when the server is prepared.</summary>
+    private sealed class LaterValue(string name, Func<string> read) : IValueProvider, IManifestExpressionProvider
+    {
+        public string ValueExpression => $"{{{Server}.{name}}}";
+
+        public ValueTask<string?> GetValueAsync(CancellationToken cancellationToken) => new(read());
     }
 }

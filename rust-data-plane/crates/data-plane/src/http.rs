@@ -8,6 +8,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, body};
+use http_body_util::LengthLimitError;
 use lifecycle::Readiness;
 use telemetry::{Histograms, Kind, Meter, Status};
 
@@ -42,7 +43,11 @@ async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let exchange = Exchange::start(&endpoint, Some(ROUTE), &parts);
     let parent = Parent::read(&parts.headers);
     let trace = Trace::start(endpoint.quotes.tracer(), &parent);
-    match answer(&endpoint.quotes, &trace, body).await {
+    let answer = match parts.headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => Err(encoded()),
+        _ => answer(&endpoint.quotes, &trace, body).await,
+    };
+    match answer {
         Ok((response, answered)) => exchange.finish(&trace, response, Ok(&answered)),
         Err(problem) => exchange.fail(&trace, problem),
     }
@@ -61,7 +66,8 @@ async fn answer(quotes: &Quotes, trace: &Trace<'_>, body: Body) -> Result<(Respo
 
 async fn wrong_method(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let detail = "use POST";
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", detail);
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED", detail)
+        .with_header(header::ALLOW, "POST");
     refuse(&endpoint, Some(ROUTE), request, problem)
 }
 
@@ -136,9 +142,16 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// The problem of a body that is compressed.
+fn encoded() -> Problem {
+    let detail = "a body must not be encoded: send it without Content-Encoding";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "INVALID_ARGUMENT", "CONTENT_ENCODING_UNSUPPORTED", detail)
+        .with_header(header::ACCEPT_ENCODING, "identity")
+}
+
 /// The problem of a body that is too large or ended early.
 fn unreadable(error: &axum::Error) -> Problem {
-    let too_large = std::error::Error::source(error).is_some_and(|source| source.to_string().contains("limit"));
+    let too_large = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>);
     if too_large {
         let detail = "a body is at most 1 MiB";
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "OUT_OF_RANGE", "BODY_TOO_LARGE", detail)

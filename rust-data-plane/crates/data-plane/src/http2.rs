@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use lifecycle::Draining;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -117,6 +117,9 @@ impl Server {
     }
 
     fn answer(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>, buffers: &mut Buffers) {
+        if !is_grpc(request.headers()) {
+            return refuse(respond);
+        }
         let mut request = request.map(Incoming::new);
         if !is_plain(&request) || !self.pricing.is_immediate() {
             return self.pass(request, respond);
@@ -212,11 +215,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// Whether the body is gRPC with protobuf. Other protocols of its family, such as gRPC-Web, frame their answers otherwise.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(rest) = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(GRPC.as_bytes())) else {
+        return false;
+    };
+    let rest = rest.strip_prefix(b"+proto").unwrap_or(rest);
+    rest.is_empty() || rest.starts_with(b";")
+}
+
+/// Answers a request that is no gRPC as the protocol asks for: by the status of HTTP.
+fn refuse(mut respond: SendResponse<Bytes>) {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    // It fails only where the caller has gone.
+    let _ = respond.send_response(response, true);
+}
+
 /// Whether it is an uncompressed call of Quote.
 fn is_plain<B>(request: &Request<B>) -> bool {
     request.uri().path() == QUOTE_PATH
         && request.method() == Method::POST
-        && request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(GRPC.as_bytes()))
         && !request.headers().contains_key(GRPC_ENCODING)
 }
 

@@ -1,5 +1,5 @@
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use pricing::{Code, QuoteError};
 use serde_json::json;
 
@@ -11,15 +11,20 @@ pub(crate) struct Problem {
     reason: &'static str,
     detail: String,
     field: String,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, reason, detail: detail.into(), field: String::new() }
+        Self { status, code, reason, detail: detail.into(), field: String::new(), header: None }
     }
-}
 
-impl Problem {
+    /// With a header that says what would be taken.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
     pub(crate) fn reason(&self) -> &'static str {
         self.reason
     }
@@ -33,7 +38,7 @@ impl From<QuoteError> for Problem {
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };
         let (code, reason) = (error.code().name(), error.reason());
-        Self { status, code, reason, detail: error.to_string(), field: error.field() }
+        Self { status, code, reason, detail: error.to_string(), field: error.field(), header: None }
     }
 }
 
@@ -52,6 +57,7 @@ impl IntoResponse for Problem {
             "reason": self.reason,
             "errors": errors,
         });
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+        let problem = [(header::CONTENT_TYPE, "application/problem+json")];
+        (self.status, problem, AppendHeaders(self.header), body.to_string()).into_response()
     }
 }

@@ -294,6 +294,7 @@ async fn errors_are_typed_over_grpc() {
 
 /// What a bare HTTP/2 client is answered: headers, body, and trailers if there are any.
 struct Answer {
+    http: u16,
     headers: HeaderMap,
     body: Vec<u8>,
     trailers: Option<HeaderMap>,
@@ -326,7 +327,7 @@ async fn call(node: &DataPlane, path: &str, headers: &[(&str, &str)], parts: &[&
         pings.ping(h2::Ping::opaque()).await.unwrap();
     }
     let (head, mut stream) = answer.await.unwrap().into_parts();
-    let mut answer = Answer { headers: head.headers, body: Vec::new(), trailers: None };
+    let mut answer = Answer { http: head.status.as_u16(), headers: head.headers, body: Vec::new(), trailers: None };
     while let Some(data) = stream.data().await {
         answer.body.extend_from_slice(&data.unwrap());
     }
@@ -362,6 +363,15 @@ async fn a_quote_is_answered_however_it_comes() {
         let quote = QuoteResponse::decode(&answer.body[5..]).unwrap();
         assert_eq!((quote.net_minor, quote.gross_minor, quote.lines[0].sku.as_str()), (2835, 3374, "mug"));
     }
+    // What is no gRPC with protobuf is refused, and neither priced nor reported.
+    for other in ["application/grpc-web", "application/grpc-web-text", "application/grpcfoo", "application/json", ""] {
+        assert_eq!(call(&node, QUOTE, &[("content-type", other)], &[&frame], false).await.http, 415, "{other:?}");
+    }
+    for same in ["application/grpc+proto", "application/grpc;x=y"] {
+        assert_eq!(call(&node, QUOTE, &[("content-type", same)], &[&frame], false).await.status(), "0", "{same:?}");
+    }
+    let kafka = node.ready().1["tasks"][1]["detail"].as_str().unwrap().to_owned();
+    assert!(kafka.starts_with("6 events wait") || kafka.contains("; 6 events wait"), "{kafka}");
     // The status alone, where there is no answer.
     let no_lines = framed(0, &[]);
     let answer = call(&node, QUOTE, &grpc, &[&no_lines], false).await;

@@ -125,13 +125,8 @@ impl<C: ProducerContext> BaseProducer<C> {
         let mut metadata = std::ptr::null();
         // SAFETY: the handle is valid; on success the metadata is ours, and is freed at once.
         unsafe {
-            let code = ffi::rd_kafka_metadata(
-                self.client.as_ptr(),
-                0,
-                std::ptr::null_mut(),
-                &mut metadata,
-                millis(timeout),
-            );
+            let code =
+                ffi::rd_kafka_metadata(self.client.as_ptr(), 0, std::ptr::null_mut(), &mut metadata, millis(timeout));
             RDKafkaErrorCode::check(code, KafkaError::MetadataFetch)?;
             ffi::rd_kafka_metadata_destroy(metadata);
         }
