@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Hybrid.AppHost.Hosting;
 using Hybrid.Toolchain;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Hybrid.AppHost.Running;
 
@@ -18,11 +19,12 @@ internal static class RunExtensions
     public static async Task<int> RunToExitCodeAsync(this DistributedApplication app)
     {
         // The first signal begins the host's orderly stop; a second one ends it at once, and the orchestrator then ends what is left.
-        var signals = 0;
+        var (signals, terminal) = (0, app.Services.GetRequiredService<ILogger<PlainLines>>());
         void OnSignal(PosixSignalContext context)
         {
             if (Interlocked.Increment(ref signals) > 1)
                 Environment.Exit(Interrupted);
+            terminal.LogInformation("Stopping in order. A second Ctrl-C ends everything at once.");
         }
 
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);

@@ -78,6 +78,8 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
         await using var host = Start();
         await host.InitializeAsync();
         await host.Process.SignalAsync("INT", toGroup: true);
+        // Two signals that are both pending are one.
+        await Eventually.BecomesAsync("the host to stop", () => host.Output, output => output.Contains("Stopping in order", StringComparison.Ordinal));
         await host.Process.SignalAsync("INT", toGroup: true);
         Assert.Equal(130, await host.Process.EndedAsync(TimeSpan.FromSeconds(5)));
     }
