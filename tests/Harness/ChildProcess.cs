@@ -4,10 +4,11 @@ using Hybrid.Toolchain;
 
 namespace Hybrid.Tests.Harness;
 
-/// <summary>A server or service that tests keep running. Its last lines are kept, and it is ended by a signal, as a host does it.</summary>
+/// <summary>A program that tests keep running. Its last lines are kept, and it is ended by a signal, as a host does it.</summary>
 internal sealed class ChildProcess : IAsyncDisposable
 {
     private const int KeptLines = 400;
+    private const int ReportedLines = 40;
 
     /// <summary>How long it may take to end: a drain has a deadline of 10 s in every program of ours.</summary>
     private static readonly TimeSpan EndPatience = TimeSpan.FromSeconds(15);
@@ -16,20 +17,27 @@ internal sealed class ChildProcess : IAsyncDisposable
     private readonly string endSignal;
     private readonly ConcurrentQueue<string> lines = new();
 
-    private ChildProcess(string name, Process process, string endSignal)
+    private ChildProcess(string name, ProcessStartInfo start, string endSignal)
     {
         Name = name;
-        this.process = process;
         this.endSignal = endSignal;
+        process = new Process { StartInfo = start };
+        process.OutputDataReceived += Keep;
+        process.ErrorDataReceived += Keep;
+        process.Start();
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
     }
 
     public string Name { get; }
+    public int Id => process.Id;
 
     /// <param name="command">The program and its arguments.</param>
     /// <param name="environment">Added to the inherited environment; a null value removes a variable.</param>
     /// <param name="endSignal">The signal that asks it to end, without SIG.</param>
     public static ChildProcess Start(
-        string name, IReadOnlyList<string> command, string workingDirectory, IEnumerable<KeyValuePair<string, string?>>? environment = null, string endSignal = "TERM")
+        string name, IReadOnlyList<string> command, string workingDirectory,
+        IEnumerable<KeyValuePair<string, string?>>? environment = null, string endSignal = "TERM")
     {
         var start = new ProcessStartInfo(command[0], command.Skip(1))
         {
@@ -39,13 +47,7 @@ internal sealed class ChildProcess : IAsyncDisposable
         };
         foreach (var (variable, value) in environment ?? [])
             start.Environment[variable] = value;
-        var child = new ChildProcess(name, new Process { StartInfo = start }, endSignal);
-        child.process.OutputDataReceived += child.Keep;
-        child.process.ErrorDataReceived += child.Keep;
-        child.process.Start();
-        child.process.BeginOutputReadLine();
-        child.process.BeginErrorReadLine();
-        return child;
+        return new ChildProcess(name, start, endSignal);
     }
 
     /// <summary>The last lines that it printed on both streams.</summary>
@@ -53,20 +55,41 @@ internal sealed class ChildProcess : IAsyncDisposable
 
     /// <summary>Waits until a condition of the process holds.</summary>
     /// <exception cref="InvalidOperationException">It ended before that; the message carries its last lines.</exception>
-    public async Task WaitAsync(string what, Func<Task<bool>> holds, Func<Exception, bool> retryOn)
+    public async Task WaitAsync(string what, Func<Task<bool>> holds, Func<Exception, bool> retryOn, TimeSpan? patience = null)
     {
         try
         {
-            await Eventually.HoldsAsync($"{Name} {what}", AskAsync, answer => answer, retryOn: retryOn);
+            await Eventually.HoldsAsync($"{Name} {what}", AskAsync, answer => answer, patience, retryOn);
         }
         catch (TimeoutException e)
         {
-            throw new InvalidOperationException($"{e.Message}\n{string.Join('\n', Tail(40))}", e);
+            throw Failure(e.Message);
         }
 
-        Task<bool> AskAsync() => process.HasExited
-            ? throw new InvalidOperationException($"{Name} ended with {process.ExitCode}:\n{string.Join('\n', Tail(40))}")
-            : holds();
+        Task<bool> AskAsync() => process.HasExited ? throw Failure($"{Name} ended with {process.ExitCode}:") : holds();
+    }
+
+    /// <summary>Sends a signal by its name to the process, or to the group of processes that it leads, as Ctrl-C in a terminal does.</summary>
+    public async Task SignalAsync(string signal, bool toGroup = false)
+    {
+        // The id of a process that has ended may be another's by now.
+        if (!process.HasExited)
+            await Subprocess.RunAsync("sh", ["-c", $"kill -s {signal} -- {(toGroup ? "-" : "")}{process.Id}"]);
+    }
+
+    /// <summary>Waits for its end.</summary>
+    /// <returns>The exit code.</returns>
+    public async Task<int> EndedAsync(TimeSpan patience)
+    {
+        try
+        {
+            await process.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(patience);
+            return process.ExitCode;
+        }
+        catch (TimeoutException)
+        {
+            throw Failure($"{Name} has not ended within {patience}:");
+        }
     }
 
     /// <summary>Asks it to end, and kills it and its children when it does not end in time.</summary>
@@ -74,9 +97,7 @@ internal sealed class ChildProcess : IAsyncDisposable
     {
         try
         {
-            if (process.HasExited)
-                return;
-            await Subprocess.RunAsync("sh", ["-c", $"kill -s {endSignal} {process.Id}"]);
+            await SignalAsync(endSignal);
             using var deadline = new CancellationTokenSource(EndPatience);
             await process.WaitForExitAsync(deadline.Token);
         }
@@ -90,6 +111,8 @@ internal sealed class ChildProcess : IAsyncDisposable
             process.Dispose();
         }
     }
+
+    private InvalidOperationException Failure(string message) => new($"{message}\n{string.Join('\n', Tail(ReportedLines))}");
 
     private void Keep(object sender, DataReceivedEventArgs e)
     {

@@ -1,6 +1,8 @@
 using System.Text;
 using Confluent.Kafka;
 using Google.Protobuf;
+using Hybrid.Pricing.V1;
+using Hybrid.Usage.V1;
 
 namespace Hybrid.Tests.Harness;
 
@@ -24,8 +26,8 @@ internal static class EventReader
             EnablePartitionEof = true,
         }).Build();
         using var admin = new DependentAdminClientBuilder(consumer.Handle).Build();
-        var partitions = admin.GetMetadata(topic, Patience).Topics.Single(t => t.Topic == topic).Partitions;
-        consumer.Assign(partitions.Select(p => new TopicPartitionOffset(topic, p.PartitionId, Offset.Beginning)));
+        var partitions = PartitionsOf(admin, topic);
+        consumer.Assign(partitions.Select(partition => new TopicPartitionOffset(partition, Offset.Beginning)));
 
         var seen = new List<SeenRecord>();
         for (var open = partitions.Count; open > 0;)
@@ -39,7 +41,19 @@ internal static class EventReader
         return seen;
     }
 
-    /// <summary>The messages of a topic that can be read as such.</summary>
+    /// <exception cref="KafkaException">The broker does not know the topic, or has no leader for it yet.</exception>
+    public static List<TopicPartition> PartitionsOf(IAdminClient admin, string topic)
+    {
+        var metadata = admin.GetMetadata(topic, Patience).Topics.Single();
+        return metadata.Error.IsError ? throw new KafkaException(metadata.Error) : metadata.Partitions.ConvertAll(p => new TopicPartition(topic, p.PartitionId));
+    }
+
+    /// <summary>The quotes of one jurisdiction that have an event.</summary>
+    public static List<QuoteResponse> ReadQuotes(RunningSystem system, string jurisdiction) =>
+        [.. ReadAll(system.KafkaBootstrap, "hybrid.quotes.v1").Messages(QuotePriced.Parser)
+            .Select(e => e.Message.Quote).Where(quote => quote?.Jurisdiction == jurisdiction)];
+
+    /// <summary>The messages of a topic that can be read as such; the others are poison that a test has put there.</summary>
     public static IEnumerable<(SeenRecord Record, T Message)> Messages<T>(this IEnumerable<SeenRecord> records, MessageParser<T> parser) where T : IMessage<T>
     {
         foreach (var record in records)
@@ -51,7 +65,6 @@ internal static class EventReader
             }
             catch (InvalidProtocolBufferException)
             {
-                // A poison record that another test has put there.
                 continue;
             }
             yield return (record, message);
@@ -60,4 +73,15 @@ internal static class EventReader
 
     private static Dictionary<string, string> Headers(Headers headers) =>
         headers.GroupBy(h => h.Key).ToDictionary(g => g.Key, g => Encoding.UTF8.GetString(g.Last().GetValueBytes() ?? []));
+}
+
+/// <summary>Puts records into topics from outside the system.</summary>
+internal static class EventWriter
+{
+    public static async Task ProduceAsync(string bootstrap, string topic, int partition, byte[] value, IReadOnlyDictionary<string, string> headers)
+    {
+        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = bootstrap }).Build();
+        var message = new Message<Null, byte[]> { Value = value, Headers = [.. headers.Select(h => new Header(h.Key, Encoding.UTF8.GetBytes(h.Value)))] };
+        await producer.ProduceAsync(new TopicPartition(topic, partition), message, TestContext.Current.CancellationToken);
+    }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -45,35 +46,30 @@ public sealed class OtlpSink : IAsyncDisposable
     }
 
     public ConcurrentQueue<Received<Span>> Spans { get; } = new();
-
-    /// <summary>Every point stream of every export, in order of arrival.</summary>
     public ConcurrentQueue<Received<Metric>> MetricPoints { get; } = new();
-
     public ConcurrentQueue<Received<LogRecord>> LogRecords { get; } = new();
 
-    /// <summary>Value for OTEL_EXPORTER_OTLP_ENDPOINT.</summary>
-    public Uri Endpoint { get; private set; } = null!;
+    /// <summary>Value for OTEL_EXPORTER_OTLP_ENDPOINT, once it is started.</summary>
+    public Uri Endpoint => new(server.Urls.Single());
 
-    public async Task StartAsync()
-    {
-        await server.StartAsync();
-        Endpoint = new Uri(server.Urls.Single());
-    }
-
-    public async ValueTask DisposeAsync() => await server.DisposeAsync();
+    public Task StartAsync() => server.StartAsync();
+    public ValueTask DisposeAsync() => server.DisposeAsync();
 
     /// <summary>The spans of one trace, by its id in lower-case hexadecimal.</summary>
-    public IReadOnlyList<Received<Span>> Trace(string traceId) => [.. Spans.Where(span => span.Signal.TraceIdText() == traceId)];
+    public IReadOnlyList<Received<Span>> Trace(string traceId) => [.. Spans.Where(span => span.Signal.TraceId.Hex() == traceId)];
+
+    private static void Keep<T>(ConcurrentQueue<Received<T>> kept, OtlpResource resource, IEnumerable<T> signals)
+    {
+        foreach (var signal in signals)
+            kept.Enqueue(new Received<T>(resource, signal));
+    }
 
     private sealed class Traces(OtlpSink sink) : TraceService.TraceServiceBase
     {
         public override Task<ExportTraceServiceResponse> Export(ExportTraceServiceRequest request, ServerCallContext context)
         {
-            foreach (var resource in request.ResourceSpans)
-            {
-                foreach (var span in resource.ScopeSpans.SelectMany(scope => scope.Spans))
-                    sink.Spans.Enqueue(new Received<Span>(resource.Resource, span));
-            }
+            foreach (var sender in request.ResourceSpans)
+                Keep(sink.Spans, sender.Resource, sender.ScopeSpans.SelectMany(scope => scope.Spans));
             return Task.FromResult(new ExportTraceServiceResponse());
         }
     }
@@ -82,11 +78,8 @@ public sealed class OtlpSink : IAsyncDisposable
     {
         public override Task<ExportMetricsServiceResponse> Export(ExportMetricsServiceRequest request, ServerCallContext context)
         {
-            foreach (var resource in request.ResourceMetrics)
-            {
-                foreach (var metric in resource.ScopeMetrics.SelectMany(scope => scope.Metrics))
-                    sink.MetricPoints.Enqueue(new Received<Metric>(resource.Resource, metric));
-            }
+            foreach (var sender in request.ResourceMetrics)
+                Keep(sink.MetricPoints, sender.Resource, sender.ScopeMetrics.SelectMany(scope => scope.Metrics));
             return Task.FromResult(new ExportMetricsServiceResponse());
         }
     }
@@ -95,11 +88,8 @@ public sealed class OtlpSink : IAsyncDisposable
     {
         public override Task<ExportLogsServiceResponse> Export(ExportLogsServiceRequest request, ServerCallContext context)
         {
-            foreach (var resource in request.ResourceLogs)
-            {
-                foreach (var record in resource.ScopeLogs.SelectMany(scope => scope.LogRecords))
-                    sink.LogRecords.Enqueue(new Received<LogRecord>(resource.Resource, record));
-            }
+            foreach (var sender in request.ResourceLogs)
+                Keep(sink.LogRecords, sender.Resource, sender.ScopeLogs.SelectMany(scope => scope.LogRecords));
             return Task.FromResult(new ExportLogsServiceResponse());
         }
     }
@@ -108,18 +98,11 @@ public sealed class OtlpSink : IAsyncDisposable
 /// <summary>OTLP's identifiers and attributes as text.</summary>
 public static class OtlpText
 {
-    public static string TraceIdText(this Span span) => Convert.ToHexStringLower(span.TraceId.Span);
+    /// <summary>The id of a trace or span in lower-case hexadecimal.</summary>
+    public static string Hex(this ByteString id) => Convert.ToHexStringLower(id.Span);
 
-    public static string SpanIdText(this Span span) => Convert.ToHexStringLower(span.SpanId.Span);
-
-    public static string TraceIdText(this Span.Types.Link link) => Convert.ToHexStringLower(link.TraceId.Span);
-
-    public static string TraceIdText(this LogRecord record) => Convert.ToHexStringLower(record.TraceId.Span);
-
-    /// <summary>The value of an attribute as text; empty where there is none.</summary>
-    public static string Text(this IEnumerable<KeyValue> attributes, string key) =>
-        attributes.FirstOrDefault(a => a.Key == key)?.Value is not { } value ? ""
-        : value.ValueCase == AnyValue.ValueOneofCase.IntValue ? $"{value.IntValue}" : value.StringValue;
+    /// <summary>The value of an attribute that is a text; empty where there is none.</summary>
+    public static string Text(this IEnumerable<KeyValue> attributes, string key) => attributes.FirstOrDefault(a => a.Key == key)?.Value?.StringValue ?? "";
 
     /// <summary>Whether there is an attribute with that name, or with one of several that are separated by <c>|</c>.</summary>
     public static bool Has(this IEnumerable<KeyValue> attributes, string keys) => keys.Split('|').Any(key => attributes.Any(a => a.Key == key));

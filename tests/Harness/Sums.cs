@@ -3,51 +3,33 @@ using Npgsql;
 
 namespace Hybrid.Tests.Harness;
 
-/// <summary>What was priced, added up as the ledger adds it: by sku and promotion.</summary>
-internal sealed record Sums(long Quotes, IReadOnlyDictionary<(string Sku, string PromotionId), LineSums> Lines)
+/// <summary>What was priced, added up as the ledger adds it.</summary>
+/// <param name="Gross">In minor units.</param>
+/// <param name="Lines">By sku and promotion, one a line: how many, and the sums of quantity, discount, net, tax and gross.</param>
+internal sealed record Sums(long Quotes, long Gross, string Lines)
 {
-    public static Sums Of(IEnumerable<QuoteResponse> quotes)
+    public static Sums Of(IReadOnlyCollection<QuoteResponse> quotes)
     {
-        var all = quotes.ToList();
-        return new Sums(
-            all.Count,
-            all.SelectMany(q => q.Lines).GroupBy(l => (l.Sku, l.PromotionId)).ToDictionary(
-                g => g.Key,
-                g => new LineSums(
-                    g.Count(), g.Sum(l => l.Quantity), g.Sum(l => l.DiscountMinor), g.Sum(l => l.NetMinor), g.Sum(l => l.TaxMinor), g.Sum(l => l.GrossMinor))));
+        var lines = quotes.SelectMany(q => q.Lines).GroupBy(l => (l.Sku, l.PromotionId)).Select(g =>
+            $"{g.Key.Sku} {g.Key.PromotionId} {g.Count()} {g.Sum(l => l.Quantity)} {g.Sum(l => l.DiscountMinor)} {g.Sum(l => l.NetMinor)} "
+            + $"{g.Sum(l => l.TaxMinor)} {g.Sum(l => l.GrossMinor)}");
+        return new Sums(quotes.Count, quotes.Sum(q => q.GrossMinor), string.Join('\n', lines.Order(StringComparer.Ordinal)));
     }
 
     /// <summary>What the ledger has booked for one jurisdiction.</summary>
     public static async Task<Sums> OfLedgerAsync(NpgsqlDataSource database, string jurisdiction)
     {
-        await using var quotes = database.CreateCommand("SELECT coalesce(sum(quotes), 0)::bigint FROM usage_record WHERE jurisdiction = $1");
-        quotes.Parameters.AddWithValue(jurisdiction);
-        var count = (long)(await quotes.ExecuteScalarAsync())!;
-
-        await using var lines = database.CreateCommand(
+        await using var query = database.CreateCommand(
             """
-            SELECT sku, promotion_id, sum(lines)::bigint, sum(quantity)::bigint, sum(discount_minor)::bigint, sum(net_minor)::bigint, sum(tax_minor)::bigint,
-                   sum(gross_minor)::bigint
-            FROM ledger_entry WHERE jurisdiction = $1 GROUP BY sku, promotion_id
+            SELECT (SELECT coalesce(sum(quotes), 0) FROM usage_record WHERE jurisdiction = $1)::bigint, coalesce(sum(gross), 0)::bigint,
+                   coalesce(string_agg(text, E'\n' ORDER BY text COLLATE "C"), '')
+            FROM (SELECT sum(gross_minor) AS gross, concat_ws(' ', sku, promotion_id, sum(lines), sum(quantity), sum(discount_minor), sum(net_minor),
+                         sum(tax_minor), sum(gross_minor)) AS text
+                  FROM ledger_entry WHERE jurisdiction = $1 GROUP BY sku, promotion_id) AS line
             """);
-        lines.Parameters.AddWithValue(jurisdiction);
-        var sums = new Dictionary<(string, string), LineSums>();
-        await using var reader = await lines.ExecuteReaderAsync();
-        while (await reader.ReadAsync())
-        {
-            sums[(reader.GetString(0), reader.GetString(1))] = new LineSums(
-                reader.GetInt64(2), reader.GetInt64(3), reader.GetInt64(4), reader.GetInt64(5), reader.GetInt64(6), reader.GetInt64(7));
-        }
-        return new Sums(count, sums);
+        query.Parameters.AddWithValue(jurisdiction);
+        await using var reader = await query.ExecuteReaderAsync();
+        await reader.ReadAsync();
+        return new Sums(reader.GetInt64(0), reader.GetInt64(1), reader.GetString(2));
     }
-
-    public bool Equals(Sums? other) => other is not null && Quotes == other.Quotes && Lines.Count == other.Lines.Count && !Lines.Except(other.Lines).Any();
-
-    public override int GetHashCode() => HashCode.Combine(Quotes, Lines.Count);
-
-    public override string ToString() =>
-        $"{Quotes} quotes; {string.Join("; ", Lines.OrderBy(l => l.Key.Sku, StringComparer.Ordinal).ThenBy(l => l.Key.PromotionId, StringComparer.Ordinal).Select(l => $"{l.Key} {l.Value}"))}";
 }
-
-/// <summary>Sums over lines of one sku and promotion, in minor units.</summary>
-internal sealed record LineSums(long Lines, long Quantity, long Discount, long Net, long Tax, long Gross);

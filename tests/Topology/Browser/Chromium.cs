@@ -18,19 +18,12 @@ public sealed class Chromium : IAsyncLifetime
     private IPlaywright? playwright;
     private IBrowser? browser;
 
-    /// <summary>Where screenshots are kept.</summary>
-    private static string Screenshots { get; } = Environment.GetEnvironmentVariable("HYBRID_SCREENSHOTS") is { Length: > 0 } folder
-        ? folder
-        : Path.Combine(AppContext.BaseDirectory, "screenshots");
-
     /// <summary>A page of a user without history. Skips the test where this machine has no browser.</summary>
     public async Task<IPage> NewPageAsync()
     {
-        if (Find() is not { } program)
-        {
-            Assert.Skip($"This machine has no browser: none of {string.Join(", ", Names)} is on the path. Install one, or name it by HYBRID_CHROMIUM.");
-            return null!;
-        }
+        var program = Variable("HYBRID_CHROMIUM") ?? Names.Select(Subprocess.Find).FirstOrDefault(found => found is not null);
+        Assert.SkipWhen(
+            program is null, $"This machine has no browser: none of {string.Join(", ", Names)} is on the path. Install one, or name it by HYBRID_CHROMIUM.");
         playwright ??= await Playwright.CreateAsync();
         browser ??= await playwright.Chromium.LaunchAsync(new() { ExecutablePath = program, Args = Arguments });
         var context = await browser.NewContextAsync(new() { ViewportSize = new() { Width = 1440, Height = 810 }, ColorScheme = ColorScheme.Light });
@@ -39,15 +32,12 @@ public sealed class Chromium : IAsyncLifetime
         return await context.NewPageAsync();
     }
 
-    /// <summary>Keeps what the page looks like now.</summary>
-    /// <returns>The file.</returns>
-    public static async Task<string> KeepAsync(IPage page, string name)
+    /// <summary>Keeps what the page looks like now, in the folder that <c>HYBRID_SCREENSHOTS</c> names.</summary>
+    public static Task KeepAsync(IPage page, string name) => page.ScreenshotAsync(new()
     {
-        Directory.CreateDirectory(Screenshots);
-        var file = Path.Combine(Screenshots, name + ".png");
-        await page.ScreenshotAsync(new() { Path = file, Animations = ScreenshotAnimations.Disabled });
-        return file;
-    }
+        Path = Path.Combine(Variable("HYBRID_SCREENSHOTS") ?? Path.Combine(AppContext.BaseDirectory, "screenshots"), name + ".png"),
+        Animations = ScreenshotAnimations.Disabled,
+    });
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
@@ -58,6 +48,5 @@ public sealed class Chromium : IAsyncLifetime
         playwright?.Dispose();
     }
 
-    private static string? Find() =>
-        Environment.GetEnvironmentVariable("HYBRID_CHROMIUM") is { Length: > 0 } named ? named : Names.Select(Subprocess.Find).FirstOrDefault(found => found is not null);
+    private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 }

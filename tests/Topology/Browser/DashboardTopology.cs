@@ -1,4 +1,4 @@
-using System.Text.Json.Nodes;
+using System.Net;
 
 namespace Hybrid.Tests.Topology.Browser;
 
@@ -8,20 +8,30 @@ public sealed class DashboardTopology : RunningTopology
     protected override bool HasDashboard => true;
 
     /// <summary>Its pages.</summary>
-    public Uri Dashboard => Address("url");
+    public Uri Dashboard => new(Told("url"));
 
     /// <summary>The link that logs in, which the start prints.</summary>
-    public Uri Login => Address("login");
+    public Uri Login => new(Told("login"));
 
-    /// <summary>Its telemetry API.</summary>
-    internal TelemetryApi Api => new(Http, Dashboard, (string?)Node["apiKey"] ?? throw new InvalidOperationException("endpoints.json has no API key."));
+    /// <summary>The header that opens its telemetry API.</summary>
+    public string ApiKey => Told("apiKey");
 
-    private JsonNode Node => Endpoints["dashboard"] ?? throw new InvalidOperationException("endpoints.json has no dashboard.");
+    /// <summary>Asks the telemetry API, which answers in OTLP's JSON.</summary>
+    /// <param name="path">What is asked for, such as <c>spans?traceId=…</c>.</param>
+    public async Task<(HttpStatusCode Status, string Text)> AskAsync(string path, string? key)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(Dashboard, $"/api/telemetry/{path}"));
+        if (key is not null)
+            request.Headers.Add("x-api-key", key);
+        using var response = await Http.SendAsync(request);
+        return (response.StatusCode, await response.Content.ReadAsStringAsync());
+    }
 
-    private Uri Address(string name) => new((string?)Node[name] ?? throw new InvalidOperationException($"endpoints.json has no {name} of the dashboard."));
+    private string Told(string name) =>
+        (string?)Endpoints["dashboard"]?[name] ?? throw new InvalidOperationException($"endpoints.json has no {name} of the dashboard.");
 }
 
-/// <summary>The collection of all tests that need the dashboard.</summary>
+/// <summary>All tests that need the dashboard share one.</summary>
 [CollectionDefinition(Name)]
 public sealed class SharedDashboard : ICollectionFixture<DashboardTopology>
 {

@@ -15,25 +15,23 @@ internal sealed class ResourcesPage(IPage page)
     }
 
     /// <summary>The line of a resource.</summary>
-    public ILocator Row(string resource) => page.Locator("tr.resource-row").Filter(new()
-    {
-        Has = page.Locator(".resource-name-text", new() { HasTextRegex = new Regex($"^{resource}$") }),
-    });
+    public ILocator Row(string resource) =>
+        page.Locator("tr.resource-row").Filter(new() { Has = page.Locator(".resource-name-text", new() { HasTextRegex = new Regex($"^{resource}$") }) });
 
     /// <summary>Fails unless the resource is running; one that is not healthy shows another state.</summary>
-    public Task ExpectRunningAsync(string resource) =>
-        Assertions.Expect(Row(resource).GetByRole(AriaRole.Gridcell, new() { Name = "Running", Exact = true }))
-            .ToBeVisibleAsync(new() { Timeout = (float)Eventually.Patience.TotalMilliseconds });
+    public Task ExpectRunningAsync(string resource) => ExpectAsync(Row(resource).GetByRole(AriaRole.Gridcell, new() { Name = "Running", Exact = true }));
 
-    /// <summary>Opens the panel of the resource's properties.</summary>
-    public async Task ShowDetailsAsync(string resource)
+    /// <summary>Waits until the dashboard reports that the command has succeeded.</summary>
+    public Task ExpectSuccessAsync(string resource, string command) => ExpectAsync(page.GetByText($"{resource} \"{command}\" succeeded").First);
+
+    /// <summary>Chooses an item in the menu of the resource, through the menus above it.</summary>
+    public async Task ChooseAsync(string resource, params string[] path)
     {
-        await ChooseAsync(resource, "View details");
-        await Assertions.Expect(page.GetByText($"Executable: {resource}")).ToBeVisibleAsync();
+        var row = Row(resource);
+        await row.GetByRole(AriaRole.Button, new() { Name = "Actions" }).ClickAsync();
+        foreach (var item in path)
+            await row.Locator("fluent-menu-item", new() { HasTextRegex = new Regex($"^\\s*{item}\\b") }).ClickAsync();
     }
-
-    /// <summary>Chooses a command in the menu of the resource.</summary>
-    public Task CommandAsync(string resource, string command) => ChooseAsync(resource, "Commands", command);
 
     /// <summary>Presses a button of the dialog that is open.</summary>
     public Task PressAsync(string button) =>
@@ -47,16 +45,5 @@ internal sealed class ResourcesPage(IPage page)
             await fields.Nth(i).FillAsync(values[i]);
     }
 
-    /// <summary>Waits until the dashboard reports that the command has succeeded.</summary>
-    public Task ExpectSuccessAsync(string resource, string command) =>
-        Assertions.Expect(page.GetByText($"{resource} \"{command}\" succeeded").First)
-            .ToBeVisibleAsync(new() { Timeout = (float)Eventually.Patience.TotalMilliseconds });
-
-    private async Task ChooseAsync(string resource, params string[] path)
-    {
-        var row = Row(resource);
-        await row.GetByRole(AriaRole.Button, new() { Name = "Actions" }).ClickAsync();
-        foreach (var item in path)
-            await row.Locator("fluent-menu-item", new() { HasTextRegex = new Regex($"^\\s*{item}\\b") }).ClickAsync();
-    }
+    private static Task ExpectAsync(ILocator what) => Assertions.Expect(what).ToBeVisibleAsync(new() { Timeout = (float)Eventually.Patience.TotalMilliseconds });
 }

@@ -1,55 +1,54 @@
+using System.Text;
 
 namespace Hybrid.Tests.Topology.Fault;
 
 /// <summary>Poison records and a corrupt snapshot file: noted, set aside, and the rest goes on.</summary>
-[Collection(SharedTopology.Name)]
 public sealed class PoisonTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
 {
     [Theory]
-    [InlineData("hybrid.quotes.v1")]
-    [InlineData("hybrid.usage.v1")]
-    public async Task A_poison_record_goes_to_the_dead_letter_topic_and_the_partition_goes_on(string topic)
+    [InlineData("hybrid.quotes.v1", "metering", "a record goes to the dead letters")]
+    [InlineData("hybrid.usage.v1", "control-plane", "a usage record cannot be read; it was published as a dead letter")]
+    public async Task A_poison_record_becomes_a_dead_letter_of_its_trace_and_the_partition_goes_on(string topic, string service, string logged)
     {
-        var poison = System.Text.Encoding.UTF8.GetBytes("poison " + Guid.NewGuid());
+        var caller = new TracedRequest("shop=poison");
+        var poison = Encoding.UTF8.GetBytes("poison " + Guid.NewGuid());
         for (var partition = 0; partition < 4; partition++)
-            await EventWriter.ProduceAsync(Topology.KafkaBootstrap, topic, partition, poison);
+            await EventWriter.ProduceAsync(Topology.KafkaBootstrap, topic, partition, poison, caller.Headers);
 
-        var dead = await Eventually.HoldsAsync(
+        var dead = await Eventually.BecomesAsync(
             "the poison in the dead-letter topic",
-            () => Task.Run(() => EventReader.ReadAll(Topology.KafkaBootstrap, topic + ".dead-letter").Where(r => r.Value?.AsSpan().SequenceEqual(poison) == true).ToList()),
-            records => records.Count == 4,
-            retryOn: e => e is InvalidOperationException);
+            () => EventReader.ReadAll(Topology.KafkaBootstrap, topic + ".dead-letter").FindAll(record => poison.AsSpan().SequenceEqual(record.Value)),
+            records => records.Count == 4);
+        Assert.Equal(["0", "1", "2", "3"], dead.Select(record => record.Headers["dead-letter-partition"]).Order(StringComparer.Ordinal));
         Assert.All(dead, record =>
         {
             Assert.NotEmpty(record.Headers["dead-letter-reason"]);
-            Assert.Matches("^[0-3]$", record.Headers["dead-letter-partition"]);
             Assert.Matches("^[0-9]+$", record.Headers["dead-letter-offset"]);
+            Assert.Equal((caller.TraceParent, caller.State), (record.Headers["traceparent"], record.Headers["tracestate"]));
         });
+        var log = await Eventually.FindAsync("the log record", () => Topology.Telemetry.LogRecords, r => r.Signal.TraceId.Hex() == caller.TraceId);
+        Assert.Equal((service, logged, 8), (log.Service, log.Signal.Body.StringValue, log.Signal.SpanId.Length));
 
-        var item = await CreateItemAsync(100);
-        var rule = await CreateTaxRuleAsync(0);
+        var basket = await StockAsync(100);
         for (var i = 0; i < 20; i++)
-            await WaitForVersionAsync(Topology.Nodes[0], Basket((item.Sku, 1)), rule.Version);
-        await Eventually.HoldsAsync(
-            "later quotes in the ledger", () => Sums.OfLedgerAsync(Topology.Database, Jurisdiction), sums => sums.Quotes >= 20);
+            await Topology.Nodes[0].Pricing.QuoteAsync(basket, cancellationToken: Cancellation);
+        await Eventually.HoldsAsync("later quotes in the ledger", BookedAsync, sums => sums.Quotes == 20);
     }
 
     [Fact]
     public async Task A_corrupt_snapshot_file_is_set_aside_and_the_node_comes_back()
     {
-        var item = await CreateItemAsync(4_242);
-        var rule = await CreateTaxRuleAsync(190_000);
+        var basket = await StockAsync(4_242, 190_000);
         var node = Topology.Nodes[0];
-        await Topology.AppliedAsync(node.Name, rule.Version);
 
-        await ResourceProcess.CommandAsync(Topology.App, node.Name, KnownResourceCommands.StopCommand);
+        await Topology.CommandAsync(node.Name, KnownResourceCommands.StopCommand);
         var file = Path.Combine(Topology.StateFolderOf(node.Name), "snapshot.bin");
         Assert.True(File.Exists(file), "The node saved no snapshot.");
         byte[] garbage = [0xde, 0xad, 0xbe, 0xef];
         await File.WriteAllBytesAsync(file, garbage, Cancellation);
-        await ResourceProcess.CommandAsync(Topology.App, node.Name, KnownResourceCommands.StartCommand);
+        await Topology.CommandAsync(node.Name, KnownResourceCommands.StartCommand);
 
-        var quote = await WaitForVersionAsync(node, Basket((item.Sku, 1)), rule.Version);
+        var quote = await Eventually.AnswersAsync("a quote", async () => await node.Pricing.QuoteAsync(basket, cancellationToken: Cancellation));
         Assert.Equal(4_242, quote.NetMinor);
         Assert.Equal(garbage, await File.ReadAllBytesAsync(file + ".corrupt", Cancellation));
     }

@@ -3,7 +3,6 @@ using Hybrid.Toolchain;
 namespace Hybrid.Tests.Topology.Loop;
 
 /// <summary>The README's curl commands, as they stand there, but for the ports.</summary>
-[Collection(SharedTopology.Name)]
 public sealed class ReadmeTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
 {
     [Fact]

@@ -2,162 +2,106 @@ using OpenTelemetry.Proto.Common.V1;
 using OpenTelemetry.Proto.Logs.V1;
 using OpenTelemetry.Proto.Metrics.V1;
 using OpenTelemetry.Proto.Trace.V1;
-using Sum = OpenTelemetry.Proto.Metrics.V1.Sum;
 
 namespace Hybrid.Tests.Topology.Telemetry;
 
-/// <summary>Everything of <see cref="SignalDrive"/> has been done once in the topology.</summary>
-public sealed class DrivenTopology(RunningTopology topology) : IAsyncLifetime
-{
-    public async ValueTask InitializeAsync()
-    {
-        var id = Guid.NewGuid().ToString("N")[..10];
-        await new SignalDrive(topology, "T-" + id.ToUpperInvariant(), "signal-" + id).RunAsync();
-    }
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-}
-
 /// <summary>Each service emits what <see cref="Signals"/> lists, and nothing of its own beyond it.</summary>
-[Collection(SharedTopology.Name)]
-public sealed class SignalTests(RunningTopology topology, DrivenTopology driven, ITestOutputHelper output)
-    : TopologyTest(topology, output), IClassFixture<DrivenTopology>
+public sealed class SignalTests(RunningTopology topology, ITestOutputHelper output) : TopologyTest(topology, output)
 {
     private OtlpSink Sink => Topology.Telemetry;
 
     [Fact]
-    public async Task Every_signal_of_the_table_arrives_and_carries_what_the_table_says()
+    public async Task Every_service_emits_what_the_table_says_and_has_an_instance_id_of_its_own()
     {
-        Assert.NotNull(driven);
-        await Eventually.HoldsAsync(
-            "every signal of the table", () => Task.FromResult(string.Join("; ", MissingSpans().Concat(MissingMetrics()).Concat(MissingLogs()))), missing => missing.Length == 0);
-        Assert.Empty(FaultsOfSpans().Concat(FaultsOfMetrics()).Concat(FaultsOfLogs()).Distinct());
-        Output.WriteLine($"{Signals.Spans.Length} rows of spans, {Signals.Metrics.Length} of metrics, {Signals.Logs.Length} of log records; "
-            + $"{Sink.Spans.Count} spans, {Sink.MetricPoints.Count} metrics and {Sink.LogRecords.Count} log records received");
+        await new SignalDrive(Topology, Jurisdiction, UniqueName("signal")).RunAsync();
+        await Eventually.BecomesAsync("every signal of the table", Missing, missing => missing.Count == 0);
+        Output.WriteLine($"{Sink.Spans.Count} spans, {Sink.MetricPoints.Count} metrics and {Sink.LogRecords.Count} log records received");
+
+        Assert.Empty(
+            Faults(Sink.Spans, span => $"span {span.Name} ({span.Kind})", FaultsOf)
+                .Concat(Faults(Sink.MetricPoints, metric => $"metric {metric.Name}", FaultsOf))
+                .Concat(Faults(Sink.LogRecords, record => $"log record \"{record.Body?.StringValue}\"", FaultsOf)).Distinct());
+
+        var instances = Sink.Spans.Select(s => (s.Service, s.Instance)).Concat(Sink.MetricPoints.Select(s => (s.Service, s.Instance)))
+            .Concat(Sink.LogRecords.Select(s => (s.Service, s.Instance))).Distinct().ToList();
+        Assert.Superset(RunningTopology.Services.ToHashSet(), instances.Select(i => i.Service).ToHashSet());
+        Assert.DoesNotContain("", instances.Select(i => i.Instance));
+        Assert.Distinct(instances.Select(i => i.Instance));
     }
 
-    [Fact]
-    public void No_span_and_no_metric_of_the_system_arrives_that_the_table_lacks()
+    private List<string> Missing()
     {
-        var spans = Sink.Spans.Where(span => RowOf(span) is null).Select(span => $"span {span.Signal.Name} ({span.Signal.Kind}) of {span.Service}");
-        var metrics = Sink.MetricPoints
-            .Where(metric => metric.Signal.Name.StartsWith("hybrid.", StringComparison.Ordinal) && RowOf(metric) is null)
-            .Select(metric => $"metric {metric.Signal.Name} of {metric.Service}");
-        Assert.NotEmpty(Sink.Spans);
-        Assert.NotEmpty(Sink.MetricPoints);
-        Assert.Empty(spans.Concat(metrics).Distinct());
+        var spans = Sink.Spans.Select(s => (s.Service, s.Signal.Kind, s.Signal.Name)).ToHashSet();
+        var metrics = Sink.MetricPoints.Select(m => (m.Service, m.Signal.Name)).ToHashSet();
+        var logs = Sink.LogRecords.Select(r => (r.Service, r.Signal.Body?.StringValue)).ToHashSet();
+        return
+        [
+            .. from row in Signals.Spans from service in row.Services from example in row.Examples
+               where !spans.Contains((service, row.Kind, example)) select $"span {example} of {service}",
+            .. from row in Signals.Metrics where row.Always from service in row.Services
+               where !metrics.Contains((service, row.Name)) select $"metric {row.Name} of {service}",
+            .. from row in Signals.Logs from service in row.Services
+               where !logs.Contains((service, row.Body)) select $"log record \"{row.Body}\" of {service}",
+        ];
     }
 
-    [Fact]
-    public void Each_service_has_an_instance_id_of_its_own()
+    private static IEnumerable<string> Faults<T>(IEnumerable<Received<T>> received, Func<T, string> name, Func<Received<T>, IEnumerable<string>> faultsOf) =>
+        from signal in received
+        from fault in Lacking(Signals.Resource, signal.Resource.Attributes).Concat(faultsOf(signal))
+        select $"{name(signal.Signal)} of {signal.Service} {fault}";
+
+    private static IEnumerable<string> FaultsOf(Received<Span> span) =>
+        Array.Find(Signals.Spans, row => row.Describes(span.Signal) && row.Services.Contains(span.Service)) is { } row
+            ? Lacking(row.Attributes, span.Signal.Attributes)
+            : ["is not in the table"];
+
+    private static IEnumerable<string> FaultsOf(Received<Metric> received)
     {
-        var instances = Sink.Spans.Select(span => (span.Service, span.Instance))
-            .Concat(Sink.MetricPoints.Select(metric => (metric.Service, metric.Instance)))
-            .Concat(Sink.LogRecords.Select(record => (record.Service, record.Instance))).Distinct().ToList();
-        Assert.Superset(TopologyStart.Services.ToHashSet(), instances.Select(i => i.Service).ToHashSet());
-        Assert.All(instances, i => Assert.NotEmpty(i.Instance));
-        Assert.Equal(instances.Count, instances.Select(i => i.Instance).Distinct().Count());
-    }
-
-    private IEnumerable<string> MissingSpans() =>
-        from row in Signals.Spans
-        from service in ServicesOf(row.Service)
-        let names = Sink.Spans.Where(span => span.Service == service && span.Signal.Kind == row.Kind).Select(span => span.Signal.Name).ToHashSet()
-        from example in row.Examples
-        where !names.Contains(example)
-        select $"span {example} of {service}";
-
-    private IEnumerable<string> MissingMetrics() =>
-        from row in Signals.Metrics
-        where row.Always
-        from service in ServicesOf(row.Service)
-        where !Sink.MetricPoints.Any(metric => metric.Service == service && metric.Signal.Name == row.Name)
-        select $"metric {row.Name} of {service}";
-
-    private IEnumerable<string> MissingLogs() =>
-        from row in Signals.Logs
-        from service in ServicesOf(row.Service)
-        where !Sink.LogRecords.Any(record => record.Service == service && record.Signal.Body?.StringValue == row.Body)
-        select $"log record \"{row.Body}\" of {service}";
-
-    private IEnumerable<string> FaultsOfSpans()
-    {
-        foreach (var span in Sink.Spans)
+        var metric = received.Signal;
+        if (Array.Find(Signals.Metrics, row => row.Name == metric.Name && row.Services.Contains(received.Service)) is not { } row)
         {
-            foreach (var attribute in Lacking(Signals.Resource, span.Resource.Attributes).Concat(RowOf(span) is { } row ? Lacking(row.Attributes, span.Signal.Attributes) : []))
-                yield return $"span {span.Signal.Name} of {span.Service} lacks {attribute}";
+            if (metric.Name.StartsWith("hybrid.", StringComparison.Ordinal))
+                yield return "is not in the table";
+            yield break;
         }
+        var (type, points) = Describe(metric);
+        if (metric.Unit != row.Unit)
+            yield return $"has the unit {metric.Unit}";
+        if (type != row.Type)
+            yield return $"is a {type?.ToString() ?? metric.DataCase.ToString()}";
+        foreach (var fault in points.SelectMany(point => Lacking(row.Attributes, point)))
+            yield return $"has a point that {fault}";
     }
 
-    private IEnumerable<string> FaultsOfMetrics()
+    private static IEnumerable<string> FaultsOf(Received<LogRecord> received)
     {
-        foreach (var metric in Sink.MetricPoints)
-        {
-            var name = $"metric {metric.Signal.Name} of {metric.Service}";
-            foreach (var attribute in Lacking(Signals.Resource, metric.Resource.Attributes))
-                yield return $"{name} lacks {attribute}";
-            if (RowOf(metric) is not { } row)
-                continue;
-            if (metric.Signal.Unit != row.Unit)
-                yield return $"{name} has the unit {metric.Signal.Unit}";
-            if (TypeOf(metric.Signal) != row.Type)
-                yield return $"{name} is a {TypeOf(metric.Signal)?.ToString() ?? metric.Signal.DataCase.ToString()}";
-            foreach (var attribute in PointsOf(metric.Signal).SelectMany(point => Lacking(row.Attributes, point)))
-                yield return $"{name} has a point that lacks {attribute}";
-        }
+        var record = received.Signal;
+        var body = record.Body?.StringValue ?? "";
+        if (body.Length == 0 || record.SeverityNumber == SeverityNumber.Unspecified || record.TimeUnixNano == 0)
+            yield return "has no text, severity or time";
+        if (record.TraceId.Length is not (0 or 16) || record.SpanId.Length is not (0 or 8))
+            yield return "has a malformed trace context";
+        if (Array.Find(Signals.Logs, row => row.Body == body && row.Services.Contains(received.Service)) is not { } row)
+            yield break;
+        if (!row.Severity.Equals(record.SeverityText, StringComparison.OrdinalIgnoreCase))
+            yield return $"has the severity {record.SeverityText}";
+        if (row.Traced && (record.TraceId.IsEmpty || record.SpanId.IsEmpty))
+            yield return "belongs to no trace";
+        foreach (var fault in Lacking(row.Attributes, record.Attributes))
+            yield return fault;
     }
 
-    private IEnumerable<string> FaultsOfLogs()
+    private static IEnumerable<string> Lacking(string[] wanted, IEnumerable<KeyValue> attributes) =>
+        wanted.Where(keys => !attributes.Has(keys)).Select(keys => $"lacks {keys}");
+
+    /// <returns>Its type, null for one that no row has, such as a sum of differences; and the attributes of each point.</returns>
+    private static (MetricType? Type, IEnumerable<IEnumerable<KeyValue>> Points) Describe(Metric metric) => metric switch
     {
-        foreach (var record in Sink.LogRecords)
-        {
-            var body = record.Signal.Body?.StringValue ?? "";
-            var name = $"log record \"{body}\" of {record.Service}";
-            foreach (var attribute in Lacking(Signals.Resource, record.Resource.Attributes))
-                yield return $"{name} lacks {attribute}";
-            if (body.Length == 0 || record.Signal.SeverityNumber == SeverityNumber.Unspecified || record.Signal.TimeUnixNano == 0)
-                yield return $"{name} has no text, severity or time";
-            if (record.Signal.TraceId.Length is not (0 or 16) || record.Signal.SpanId.Length is not (0 or 8))
-                yield return $"{name} has a malformed trace context";
-            if (Signals.Logs.FirstOrDefault(row => row.Body == body && ServicesOf(row.Service).Contains(record.Service)) is not { } row)
-                continue;
-            if (!row.Severity.Equals(record.Signal.SeverityText, StringComparison.OrdinalIgnoreCase))
-                yield return $"{name} has the severity {record.Signal.SeverityText}";
-            if (row.Traced && (record.Signal.TraceId.IsEmpty || record.Signal.SpanId.IsEmpty))
-                yield return $"{name} belongs to no trace";
-            foreach (var attribute in Lacking(row.Attributes, record.Signal.Attributes))
-                yield return $"{name} lacks {attribute}";
-        }
-    }
-
-    private static SpanSignal? RowOf(Received<Span> span) => Signals.Spans.FirstOrDefault(
-        row => row.Kind == span.Signal.Kind && ServicesOf(row.Service).Contains(span.Service) && row.Describes(span.Signal.Name));
-
-    private static MetricSignal? RowOf(Received<Metric> metric) =>
-        Signals.Metrics.FirstOrDefault(row => row.Name == metric.Signal.Name && ServicesOf(row.Service).Contains(metric.Service));
-
-    private static string[] ServicesOf(string service) =>
-        [.. TopologyStart.Services.Where(name => name == service || name.StartsWith(service + "-", StringComparison.Ordinal))];
-
-    private static IEnumerable<string> Lacking(string[] wanted, IEnumerable<KeyValue> attributes) => wanted.Where(keys => !attributes.Has(keys));
-
-    /// <summary>Null for a type that no row has: a histogram with fixed buckets, a summary, or a sum of differences.</summary>
-    private static MetricType? TypeOf(Metric metric) => metric.DataCase switch
-    {
-        Metric.DataOneofCase.Gauge => MetricType.Gauge,
-        Metric.DataOneofCase.Sum when IsCumulative(metric.Sum) => metric.Sum.IsMonotonic ? MetricType.Counter : MetricType.UpDownCounter,
-        Metric.DataOneofCase.ExponentialHistogram when metric.ExponentialHistogram.AggregationTemporality == AggregationTemporality.Cumulative =>
-            MetricType.ExponentialHistogram,
-        _ => null,
-    };
-
-    private static bool IsCumulative(Sum sum) => sum.AggregationTemporality == AggregationTemporality.Cumulative;
-
-    private static IEnumerable<IEnumerable<KeyValue>> PointsOf(Metric metric) => metric.DataCase switch
-    {
-        Metric.DataOneofCase.Gauge => metric.Gauge.DataPoints.Select(p => p.Attributes),
-        Metric.DataOneofCase.Sum => metric.Sum.DataPoints.Select(p => p.Attributes),
-        Metric.DataOneofCase.ExponentialHistogram => metric.ExponentialHistogram.DataPoints.Select(p => p.Attributes),
-        _ => [],
+        { Gauge: { } gauge } => (MetricType.Gauge, gauge.DataPoints.Select(p => p.Attributes)),
+        { Sum: { AggregationTemporality: AggregationTemporality.Cumulative } sum } =>
+            (sum.IsMonotonic ? MetricType.Counter : MetricType.UpDownCounter, sum.DataPoints.Select(p => p.Attributes)),
+        { ExponentialHistogram: { AggregationTemporality: AggregationTemporality.Cumulative } histogram } =>
+            (MetricType.ExponentialHistogram, histogram.DataPoints.Select(p => p.Attributes)),
+        _ => (null, []),
     };
 }

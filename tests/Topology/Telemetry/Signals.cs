@@ -1,7 +1,51 @@
+using System.Text.RegularExpressions;
+using OpenTelemetry.Proto.Trace.V1;
 using static Hybrid.Tests.Topology.Telemetry.MetricType;
 using static OpenTelemetry.Proto.Trace.V1.Span.Types.SpanKind;
 
 namespace Hybrid.Tests.Topology.Telemetry;
+
+/// <summary>The type of a metric as OTLP has it. Sums and histograms are cumulative.</summary>
+internal enum MetricType
+{
+    Gauge,
+    Counter,
+    UpDownCounter,
+    ExponentialHistogram,
+}
+
+/// <summary>A row of the table.</summary>
+/// <param name="Service">The service; <c>data-plane</c> means each node of it.</param>
+/// <param name="Attributes">What every such signal carries. <c>a|b</c> is satisfied by either.</param>
+internal abstract record Signal(string Service, string[] Attributes)
+{
+    /// <summary>The services that must emit it, by the names that they give themselves.</summary>
+    public IEnumerable<string> Services => RunningTopology.Services.Where(name => name == Service || name.StartsWith(Service + "-", StringComparison.Ordinal));
+}
+
+/// <summary>Spans that a service emits.</summary>
+/// <param name="Name">Regular expression for the whole name.</param>
+/// <param name="Examples">Names among them that must have arrived.</param>
+internal sealed record SpanSignal(string Service, string Name, Span.Types.SpanKind Kind, string[] Attributes, params string[] Examples) : Signal(Service, Attributes)
+{
+    private readonly Regex name = new($"^(?:{Name})$");
+
+    public bool Describes(Span span) => span.Kind == Kind && name.IsMatch(span.Name);
+}
+
+/// <summary>A metric that a service emits.</summary>
+/// <param name="Unit">Its unit, in UCUM.</param>
+internal sealed record MetricSignal(string Service, string Name, string Unit, MetricType Type, params string[] Attributes) : Signal(Service, Attributes)
+{
+    /// <summary>Whether it must have arrived. One that counts outages arrives only after an outage.</summary>
+    public bool Always { get; init; } = true;
+}
+
+/// <summary>A log record that a service emits.</summary>
+/// <param name="Body">Its text.</param>
+/// <param name="Severity">Its severity text, in capitals.</param>
+/// <param name="Traced">Whether it belongs to a trace.</param>
+internal sealed record LogSignal(string Service, string Body, string Severity, bool Traced, params string[] Attributes) : Signal(Service, Attributes);
 
 /// <summary>
 /// Which signals each service must emit. <see cref="SignalTests"/> checks each row, and that no signal of the system's own
@@ -9,9 +53,9 @@ namespace Hybrid.Tests.Topology.Telemetry;
 /// </summary>
 internal static class Signals
 {
-    public const string ControlPlane = "control-plane";
-    public const string DataPlane = "data-plane";
-    public const string Metering = "metering";
+    private const string ControlPlane = "control-plane";
+    private const string DataPlane = "data-plane";
+    private const string Metering = "metering";
 
     /// <summary>What every signal says of the process that sent it.</summary>
     public static readonly string[] Resource =

@@ -11,16 +11,16 @@ public sealed record NoisePolicy(string Policy, int Rounds, double SecondsPerRou
 /// <param name="MaxMilliseconds">The limit where it is a time.</param>
 /// <param name="CalmMilliseconds">A measurement counts only while the baseline stays below this.</param>
 public sealed record Budget(
-    string Name, string Hop, string Baseline, double Percentile, int? RatePerSecond = null, double? MaxRatio = null, double? MaxMilliseconds = null, double? CalmMilliseconds = null);
+    string Name, string Hop, string Baseline, double Percentile, int? RatePerSecond = null,
+    double? MaxRatio = null, double? MaxMilliseconds = null, double? CalmMilliseconds = null);
 
 /// <summary>The one file of latency budgets.</summary>
 public sealed record BudgetFile(NoisePolicy Noise, IReadOnlyList<Budget> Budgets)
 {
     private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web) { RespectRequiredConstructorParameters = true };
 
-    public static BudgetFile Load() =>
-        JsonSerializer.Deserialize<BudgetFile>(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "budgets.json")), Options)
-        ?? throw new InvalidDataException("budgets.json is empty.");
+    public static BudgetFile Loaded { get; } =
+        JsonSerializer.Deserialize<BudgetFile>(File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "budgets.json")), Options)!;
 
-    public Budget this[string name] => Budgets.Single(b => b.Name == name);
+    public Budget this[string name] => Budgets.Single(budget => budget.Name == name);
 }
