@@ -18,9 +18,11 @@ internal sealed class HostProcess : RunningSystem
     public HostProcess(string state, params string[] arguments)
     {
         this.state = state;
-        // As the leader of a process group, so that a signal to the group is what Ctrl-C in a terminal is.
+        // As the leader of a process group, so that a signal to the group is what Ctrl-C in a terminal is. A shell makes what it runs in
+        // the background ignore it.
         Process = ChildProcess.Start(
-            "AppHost", ["setsid", Program, "--state", state, .. arguments], Workspace.Root, new Dictionary<string, string?> { [Marker] = marker });
+            "AppHost", ["env", "--default-signal=INT", "setsid", Program, "--state", state, .. arguments], Workspace.Root,
+            new Dictionary<string, string?> { [Marker] = marker });
     }
 
     public ChildProcess Process { get; }
