@@ -157,6 +157,7 @@ internal static class Signals
         new(Metering, "hybrid.metering.lag", "{event}", Gauge),
         new(Metering, "hybrid.metering.events.processed", "{event}", Counter),
         new(Metering, "hybrid.metering.events.dead_lettered", "{event}", Counter),
+        new(Metering, "hybrid.metering.events.missing", "{event}", Counter),
         new(Metering, "hybrid.metering.windows", "{record}", Counter),
         new(Metering, "hybrid.metering.transactions.committed", "{transaction}", Counter),
         new(Metering, "hybrid.metering.transactions.aborted", "{transaction}", Counter),
