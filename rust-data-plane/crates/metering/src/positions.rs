@@ -79,7 +79,7 @@ impl Positions {
 
     /// Records up to the end of the log that are not committed.
     pub(crate) fn lag(&self, partition: i32, end: i64) -> Option<i64> {
-        Some((end - self.0.get(&partition)?.committed?).max(0))
+        Some((end - self.0.get(&partition)?.committed.unwrap_or(0)).max(0))
     }
 
     /// The partitions.

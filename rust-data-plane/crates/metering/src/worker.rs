@@ -213,8 +213,8 @@ impl Worker {
                     Some(Err(error)) => self.consumption_failed(error)?,
                     None => break,
                 }
-                self.report_lag(&owned.positions);
             }
+            self.report_lag(&owned.positions);
             let Some(closed) = batch.close() else { continue };
             if self.commit_until_done(&closed, &owned)? {
                 owned.positions.committed(&closed.next);
@@ -283,6 +283,9 @@ impl Worker {
     /// Reads partitions on from these offsets, none being the beginning. Where it fails the next record shows a gap, or the
     /// partitions have another owner.
     fn read_again(&self, from: &[(i32, Option<i64>)]) {
+        if from.is_empty() {
+            return;
+        }
         let mut partitions = TopicPartitionList::new();
         let added = from.iter().try_for_each(|&(partition, next)| {
             partitions.add_partition_offset(QUOTES, partition, next.map_or(Offset::Beginning, Offset::Offset))
