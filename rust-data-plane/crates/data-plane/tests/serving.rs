@@ -413,6 +413,20 @@ async fn errors_are_problems_over_http() {
         assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()));
         assert_eq!(problem["reason"], reason);
     }
+    // What would be taken is said by the problem's header.
+    let raw = |request: &str| {
+        let mut stream = TcpStream::connect(node.http).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let gzip = raw(
+        "POST /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}",
+    );
+    assert!(gzip.starts_with("HTTP/1.1 415") && gzip.contains("\r\naccept-encoding: identity\r\n"), "{gzip}");
+    let get = raw("GET /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(get.starts_with("HTTP/1.1 405") && get.contains("\r\nallow: POST\r\n"), "{get}");
     let (_, _, problem) = node.quote_json(&line(r#"{"sku":"mug","quantity":0}"#));
     assert_eq!(problem["errors"][0]["field"], "lines[0].quantity");
     assert_eq!(node.http("GET", "/v1/quotes", "", b"").0, 405);
