@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,8 +20,13 @@ type notices struct {
 	seen map[string]struct{}
 }
 
-// Handle makes notices the SDK's error handler.
-func (n *notices) Handle(err error) { n.warn(err.Error()) }
+// Handle makes notices the SDK's error handler. An export that the end of the process cancels is no fault: the SDK makes a last
+// one after it.
+func (n *notices) Handle(err error) {
+	if !errors.Is(err, context.Canceled) {
+		n.warn(err.Error())
+	}
+}
 
 func (n *notices) warn(text string) {
 	text = redacted(text)

@@ -430,11 +430,12 @@ func TestStateOfExports(t *testing.T) {
 func TestNoticesComeOnce(t *testing.T) {
 	var lines buffer
 	n := &notices{log: slog.New(slog.NewTextHandler(&lines, nil))}
+	n.Handle(fmt.Errorf("collect: %w", context.Canceled))
 	for i := range 2 * maxNotices {
 		n.Handle(errors.New("the same"))
 		n.Handle(fmt.Errorf("number %d", i))
 	}
-	if got := strings.Count(lines.String(), "\n"); got != maxNotices || strings.Count(lines.String(), "the same") != 1 {
+	if got := strings.Count(lines.String(), "\n"); got != maxNotices || strings.Count(lines.String(), "the same") != 1 || strings.Contains(lines.String(), "canceled") {
 		t.Errorf("%d lines", got)
 	}
 }
