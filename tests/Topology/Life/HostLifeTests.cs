@@ -47,6 +47,7 @@ public sealed class HostLifeTests(ITestOutputHelper output) : IDisposable
             var basket = new QuoteRequest { CurrencyCode = "EUR", Jurisdiction = "T-LIFE", Lines = { new QuoteLine { Sku = "mug", Quantity = 1 } } };
             foreach (var node in host.Nodes)
                 await node.Pricing.QuoteAsync(basket, cancellationToken: Cancellation);
+            Assert.SkipWhen(host.KafkaIsStandIn, "Kafka is the in-memory stand-in here: it forgets its events when it ends. Set HYBRID_KAFKA_HOME to run this.");
             await Settlement.WaitAsync(host);
             var ledger = await Sums.OfLedgerAsync(host.Database, "T-LIFE");
             output.WriteLine($"{load.Answered} of {load.Sent} answered; after the restart and two quotes the ledger has {ledger}");
