@@ -31,7 +31,6 @@ pub(crate) const RD_KAFKA_CONF_OK: c_int = 0;
 pub(crate) const RD_KAFKA_PURGE_F_QUEUE: c_int = 1;
 pub(crate) const RD_KAFKA_PURGE_F_INFLIGHT: c_int = 2;
 pub(crate) const RD_KAFKA_MSG_F_COPY: c_int = 2;
-pub(crate) const RD_KAFKA_OFFSET_BEGINNING: i64 = -2;
 pub(crate) const RD_KAFKA_OFFSET_INVALID: i64 = -1001;
 
 pub(crate) const RD_KAFKA_VTYPE_TOPIC: c_int = 1;

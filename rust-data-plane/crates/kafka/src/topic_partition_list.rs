@@ -11,25 +11,14 @@ use crate::ffi;
 pub enum Offset {
     /// The next record to read.
     Offset(i64),
-    /// The oldest record that the log has.
-    Beginning,
     /// Not set.
     Invalid,
 }
 
 impl Offset {
-    fn from_raw(raw: i64) -> Self {
-        match raw {
-            0.. => Self::Offset(raw),
-            ffi::RD_KAFKA_OFFSET_BEGINNING => Self::Beginning,
-            _ => Self::Invalid,
-        }
-    }
-
     fn raw(self) -> i64 {
         match self {
             Self::Offset(offset) => offset,
-            Self::Beginning => ffi::RD_KAFKA_OFFSET_BEGINNING,
             Self::Invalid => ffi::RD_KAFKA_OFFSET_INVALID,
         }
     }
@@ -113,7 +102,8 @@ impl TopicPartitionList {
             .map(|element| {
                 // SAFETY: the topic's name lives as long as the list.
                 let topic = unsafe { text(element.topic) }.into_owned();
-                (topic, element.partition, Offset::from_raw(element.offset))
+                let offset = if element.offset >= 0 { Offset::Offset(element.offset) } else { Offset::Invalid };
+                (topic, element.partition, offset)
             })
             .collect()
     }

@@ -69,7 +69,7 @@ pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, 
     let size = |header: &Header<'_>| header.key.len() + header.value.map_or(0, <[u8]>::len);
     let kept = if headers.iter().map(size).sum::<usize>() <= MAX_HEADERS { &headers[..] } else { &[] };
     let (key, value) = (message.key(), message.payload());
-    let whole = message.key().map_or(0, <[u8]>::len) + message.payload().map_or(0, <[u8]>::len);
+    let whole = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
     let cut = kept.len() < headers.len()
         || key.is_some_and(|key| key.len() > MAX_KEY)
         || value.is_some_and(|value| value.len() > MAX_VALUE);

@@ -10,7 +10,7 @@ pub(crate) struct Positions(BTreeMap<i32, Position>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
-    /// The group's committed offset; none before its first commit.
+    /// Where it is read again from: the group's committed offset or, before its first commit, the first record that was read.
     committed: Option<i64>,
     /// The offset of the next record.
     next: Option<i64>,
@@ -43,16 +43,21 @@ impl Positions {
         let Some(position) = self.0.get_mut(&partition) else { return Admission::Ignored };
         let admission = match position.next {
             Some(next) if offset < next => return Admission::Ignored,
-            Some(next) if offset > next && !position.asked => {
-                position.asked = true;
-                return Admission::Gap(next);
-            }
+            Some(next) if offset > next && !position.asked => return Admission::Gap(next),
             Some(next) if offset > next => Admission::AfterLoss(offset - next),
             _ => Admission::Next,
         };
+        position.committed.get_or_insert(offset);
         position.next = Some(offset + 1);
         position.asked = false;
         admission
+    }
+
+    /// The log was asked for the next record of the partition: what it delivers now is the next one that it has.
+    pub(crate) fn asked(&mut self, partition: i32) {
+        if let Some(position) = self.0.get_mut(&partition) {
+            position.asked = true;
+        }
     }
 
     /// The group has committed these offsets.
@@ -64,15 +69,15 @@ impl Positions {
         }
     }
 
-    /// Goes back to what is committed. Returns the offsets to read again from; none means the beginning of the log.
-    pub(crate) fn rewind(&mut self) -> Vec<(i32, Option<i64>)> {
+    /// Goes back to what is committed. Returns the offsets to read again from.
+    pub(crate) fn rewind(&mut self) -> Vec<(i32, i64)> {
         let behind = self.0.iter_mut().filter(|(_, position)| position.next != position.committed);
         behind
-            .map(|(&partition, position)| {
+            .filter_map(|(&partition, position)| {
                 position.next = position.committed;
                 // The records from there on were delivered before, so the log has them.
                 position.asked = false;
-                (partition, position.committed)
+                Some((partition, position.committed?))
             })
             .collect()
     }
@@ -99,7 +104,9 @@ mod tests {
     fn a_record_after_a_gap_is_read_again_from_the_gap() {
         let mut positions = Positions::assigned([(0, Some(5)), (1, None)]);
         assert_eq!(positions.admit(0, 5), Admission::Next);
-        assert_eq!(positions.admit(0, 8), Admission::Gap(6));
+        // Until the log could be asked for it, nothing behind the gap counts.
+        assert_eq!([8, 9].map(|offset| positions.admit(0, offset)), [Admission::Gap(6); 2]);
+        positions.asked(0);
         assert_eq!([6, 7, 8].map(|offset| positions.admit(0, offset)), [Admission::Next; 3]);
         assert_eq!(positions.admit(0, 7), Admission::Ignored);
         assert_eq!((positions.admit(1, 40), positions.admit(2, 0)), (Admission::Next, Admission::Ignored));
@@ -108,21 +115,21 @@ mod tests {
     #[test]
     fn what_the_log_has_no_more_is_counted_once_it_was_asked_for() {
         let mut positions = Positions::assigned([(0, Some(5))]);
-        assert_eq!(
-            [9, 9, 10].map(|offset| positions.admit(0, offset)),
-            [Admission::Gap(5), Admission::AfterLoss(4), Admission::Next]
-        );
+        assert_eq!(positions.admit(0, 9), Admission::Gap(5));
+        positions.asked(0);
+        assert_eq!([9, 10].map(|offset| positions.admit(0, offset)), [Admission::AfterLoss(4), Admission::Next]);
     }
 
     #[test]
     fn a_rewind_goes_back_to_what_is_committed() {
         let mut positions = Positions::assigned([(0, Some(5)), (1, None), (2, Some(1))]);
         assert_eq!(
-            [(0, 5), (0, 6), (1, 0)].map(|(partition, offset)| positions.admit(partition, offset)),
+            [(0, 5), (0, 6), (1, 3)].map(|(partition, offset)| positions.admit(partition, offset)),
             [Admission::Next; 3]
         );
         positions.committed(&[(0, 6)].into());
-        assert_eq!(positions.rewind(), [(0, Some(6)), (1, None)]);
+        assert_eq!(positions.rewind(), [(0, 6), (1, 3)]);
+        assert_eq!(positions.admit(1, 4), Admission::Gap(3));
         assert_eq!(positions.rewind(), []);
         assert_eq!(positions.lag(0, 9), Some(3));
     }
@@ -144,7 +151,7 @@ mod tests {
                     1 => {
                         batch.clear();
                         for (_, from) in positions.rewind() {
-                            at = from.unwrap_or(0);
+                            at = from;
                         }
                     }
                     _ => {
@@ -156,7 +163,10 @@ mod tests {
                         asked = false;
                         match positions.admit(0, offset) {
                             Admission::Next => batch.push(offset),
-                            Admission::Gap(next) => (at, asked) = (next, true),
+                            Admission::Gap(next) => {
+                                positions.asked(0);
+                                (at, asked) = (next, true);
+                            }
                             Admission::Ignored => {}
                             Admission::AfterLoss(lost) => prop_assert!(false, "{lost} are in the log"),
                         }

@@ -244,14 +244,17 @@ impl Worker {
                     let positions =
                         Positions::assigned(offsets.into_iter().map(|(_, partition, offset)| match offset {
                             Offset::Offset(next) => (partition, Some(next)),
-                            Offset::Beginning | Offset::Invalid => (partition, None),
+                            Offset::Invalid => (partition, None),
                         }));
+                    // What this member was stuck with belongs to whoever owns its partition now.
+                    self.stop.succeeded();
                     return Ok(Owned { generation, group: self.consumer.group_metadata(), positions });
                 }
                 Err(error) if self.consumer.fatal_error().is_some() => return Err(error),
                 Err(_) if self.stop.asked() => return Ok(Owned::default()),
                 Err(error) => {
                     tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
+                    self.stop.failed(&error);
                     delay.wait();
                 }
             }
@@ -275,24 +278,27 @@ impl Worker {
             Admission::Ignored => {}
             Admission::Gap(next) => {
                 tracing::warn!(partition, offset, next, "records were not delivered; reading them again");
-                self.read_again(&[(partition, Some(next))]);
+                if self.read_again(&[(partition, next)]) {
+                    positions.asked(partition);
+                }
             }
         }
     }
 
-    /// Reads partitions on from these offsets, none being the beginning. Where it fails the next record shows a gap, or the
-    /// partitions have another owner.
-    fn read_again(&self, from: &[(i32, Option<i64>)]) {
+    /// Reads partitions on from these offsets. Where it fails the next record shows a gap, or the partitions have another owner.
+    fn read_again(&self, from: &[(i32, i64)]) -> bool {
         if from.is_empty() {
-            return;
+            return true;
         }
         let mut partitions = TopicPartitionList::new();
         let added = from.iter().try_for_each(|&(partition, next)| {
-            partitions.add_partition_offset(QUOTES, partition, next.map_or(Offset::Beginning, Offset::Offset))
+            partitions.add_partition_offset(QUOTES, partition, Offset::Offset(next))
         });
-        if let Err(error) = added.and_then(|()| self.consumer.seek_partitions(partitions, CALL)) {
+        let result = added.and_then(|()| self.consumer.seek_partitions(partitions, CALL));
+        if let Err(error) = &result {
             tracing::warn!(%error, "partitions cannot be read again yet");
         }
+        result.is_ok()
     }
 
     /// Prepares transactions. Returns false if the worker was stopped meanwhile.
