@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -113,11 +110,7 @@ type plane struct {
 	// relayWake and builderWake receive a value after a commit.
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
-	// kafka holds, by part, why it cannot use Kafka at present.
-	kafka struct {
-		sync.Mutex
-		outages map[string]string
-	}
+	kafka                  kafkaUse
 }
 
 func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
@@ -132,7 +125,7 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		builderWake: make(chan struct{}, 1),
 		draining:    make(chan struct{}),
 	}
-	p.kafka.outages = map[string]string{}
+	p.kafka.report = func(detail string) { p.ready.Complete(taskTopics, detail) }
 	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pool, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
@@ -146,11 +139,11 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		},
 	}
 	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
-		Healthy: p.kafkaUse("outbox relay"), Log: log}
+		Healthy: p.kafka.healthy("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
 		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
-		Healthy: p.kafkaUse("usage ledger"), Log: log, Patience: logPatience,
+		Healthy: p.kafka.healthy("usage ledger"), Lost: p.kafka.lost("usage ledger"), Log: log, Patience: logPatience,
 	}
 	if c.KafkaStandIn {
 		// The log of the stand-in ends with its process, so waiting for lost records is useless.
@@ -183,6 +176,7 @@ func (p *plane) measure() {
 		LedgerRecords:     func() int64 { return p.usage.Stats().Records },
 		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
 		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
+		LedgerMissing:     func() int64 { return p.usage.Stats().Missing },
 		Nodes:             p.nodes,
 		Pool:              func() telemetry.Pool { return postgres.PoolReading(p.pool) },
 	})
@@ -271,24 +265,6 @@ func within(limit time.Duration, wait func()) bool {
 		return true
 	case <-timer.C:
 		return false
-	}
-}
-
-// kafkaUse returns a function that notes whether a part of the control plane can use Kafka. Outages are the detail of the
-// readiness task, but do not reopen it: the catalog and the nodes do not depend on Kafka.
-func (p *plane) kafkaUse(part string) func(error) {
-	return func(err error) {
-		p.kafka.Lock()
-		defer p.kafka.Unlock()
-		delete(p.kafka.outages, part)
-		if err != nil {
-			p.kafka.outages[part] = err.Error()
-		}
-		var details []string
-		for _, part := range slices.Sorted(maps.Keys(p.kafka.outages)) {
-			details = append(details, part+" interrupted: "+p.kafka.outages[part])
-		}
-		p.ready.Complete(taskTopics, strings.Join(details, "; "))
 	}
 }
 

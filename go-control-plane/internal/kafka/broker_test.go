@@ -26,17 +26,22 @@ type faulty struct {
 	failures int
 	attempts int
 	next     map[int32]int64
+	topicID  string
 	retired  []string
 	lines    bytes.Buffer
 	healthy  []error
+	// values counts the booked records, by currency, which is all that these tests' windows have.
+	values map[string]int
 }
 
-func (f *faulty) NextOffsets(context.Context, string) (map[int32]int64, error) {
+func newFaulty() *faulty { return &faulty{next: map[int32]int64{}, values: map[string]int{}} }
+
+func (f *faulty) Positions(context.Context, string) (map[int32]ledger.Position, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := map[int32]int64{}
+	next := map[int32]ledger.Position{}
 	for partition, offset := range f.next {
-		next[partition] = offset
+		next[partition] = ledger.Position{Offset: offset, TopicID: f.topicID}
 	}
 	return next, nil
 }
@@ -49,17 +54,21 @@ func (f *faulty) Apply(_ context.Context, b ledger.Batch) (ledger.Booked, error)
 		f.failures--
 		return ledger.Booked{}, errors.New("disk full")
 	}
+	f.topicID = b.TopicID
 	for partition, offset := range b.Next {
 		f.next[partition] = offset
+	}
+	for _, r := range b.Records {
+		f.values[r.Window.Currency]++
 	}
 	return ledger.Booked{Records: len(b.Records)}, nil
 }
 
-func (f *faulty) Retire(_ context.Context, _ string, partition int32, from int64) error {
+func (f *faulty) Retire(_ context.Context, _ string, partition int32, from ledger.Position) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.retired = append(f.retired, fmt.Sprintf("%d from %d", partition, from))
-	f.next[partition] = from
+	f.retired = append(f.retired, fmt.Sprintf("%d from %d", partition, from.Offset))
+	f.next[partition] = from.Offset
 	return nil
 }
 
@@ -112,7 +121,8 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 		t.Fatalf("%d published, %v", n, err)
 	}
 
-	f := &faulty{failures: 6, next: map[int32]int64{}}
+	f := newFaulty()
+	f.failures = 6
 	u := consumer(nil, nil)
 	u.Broker, u.Book, u.Log = broker, f, slog.New(slog.NewTextHandler(f, nil))
 	u.Patience = 500 * time.Millisecond
@@ -170,9 +180,9 @@ func TestAddedPartitionsAreConsumed(t *testing.T) {
 	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, discard, func(reason string) { t.Log(reason) }); err != nil {
 		t.Fatal(err)
 	}
-	f := &faulty{next: map[int32]int64{}}
+	f := newFaulty()
 	u := consumer(nil, nil)
-	u.Broker, u.Book, u.Healthy = broker, f, func(error) {}
+	u.Broker, u.Book = broker, f
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()

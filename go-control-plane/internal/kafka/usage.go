@@ -7,16 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 
 	"hybrid/control-plane/internal/backoff"
 	"hybrid/control-plane/internal/ledger"
@@ -32,20 +26,12 @@ const (
 	watchInterval = 5 * time.Second
 )
 
-// A dead letter with all of these is within what brokers and producers take by default, about 1 MB: one that the broker
-// refuses would stop the partition.
-const (
-	maxDeadValue   = 512 << 10
-	maxDeadKey     = 64 << 10
-	maxDeadHeaders = 64 << 10
-	maxDeadReason  = 1 << 10
-)
+// errOtherTopic ends a consumption that no longer reads the topic as it is; the next one begins at once.
+var errOtherTopic = errors.New("the topic is another than before")
 
-// errRepartitioned ends a consumption whose topic has other partitions than it reads.
-var errRepartitioned = errors.New("the topic has other partitions than before")
-
-// UsageConsumer books the records of the usage topic. It assigns itself all partitions and starts at the ledger's offsets; it
-// uses no consumer group. The caller ensures that only one runs at a time.
+// UsageConsumer books the records of the usage topic. It assigns itself all partitions and starts at the ledger's positions; it
+// uses no consumer group. A topic that was deleted and made anew is read from its beginning. The caller ensures that only one
+// runs at a time.
 type UsageConsumer struct {
 	Broker Broker
 	Topic  string
@@ -57,19 +43,26 @@ type UsageConsumer struct {
 	Producer outbox.Publisher
 	// Healthy is called with nil after each success, and with the reason after each failure.
 	Healthy func(error)
-	Log     *slog.Logger
+	// Lost is called with the reason when records are lost that were not booked; nothing brings them back.
+	Lost func(reason string)
+	Log  *slog.Logger
 
 	// Patience is how long a partition's log must end before the ledger's offset until its records count as lost.
 	Patience time.Duration
 	// short holds, by partition, since when that is the case.
 	short map[int32]time.Time
+	// ends holds, by partition, the end of the log when it was last read; it is of the topic with the id endsOf.
+	ends   map[int32]int64
+	endsOf string
 
-	records, entries, deadLetters, lag atomic.Int64
+	records, entries, deadLetters, missing, lag atomic.Int64
 }
 
 // UsageStats counts what a consumer has done.
 type UsageStats struct {
 	Records, Entries, DeadLetters int64
+	// Missing counts the offsets that are known to be lost before they were booked; markers of transactions are among them.
+	Missing int64
 	// Lag is the number of offsets between the last booked record and the end of the log, over all partitions. The markers
 	// of transactions take offsets too, so it need not reach 0.
 	Lag int64
@@ -77,7 +70,7 @@ type UsageStats struct {
 
 // Stats returns the current counts.
 func (u *UsageConsumer) Stats() UsageStats {
-	return UsageStats{u.records.Load(), u.entries.Load(), u.deadLetters.Load(), u.lag.Load()}
+	return UsageStats{u.records.Load(), u.entries.Load(), u.deadLetters.Load(), u.missing.Load(), u.lag.Load()}
 }
 
 // Run consumes until ctx is done. After a failure of the broker or of the ledger it starts again at the ledger's offsets,
@@ -89,7 +82,7 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 			retry.Succeeded(ctx)
 			u.Healthy(nil)
 		})
-		if errors.Is(err, errRepartitioned) {
+		if errors.Is(err, errOtherTopic) {
 			u.Log.InfoContext(ctx, "usage consumption starts again: "+err.Error(), "topic", u.Topic)
 			continue
 		}
@@ -115,11 +108,15 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		return err
 	}
 	defer consumer.Close()
+	topicID, err := u.Broker.topicID(client, u.Topic)
+	if err != nil {
+		return err
+	}
 	partitions, err := client.Partitions(u.Topic)
 	if err != nil {
 		return err
 	}
-	next, err := u.Book.NextOffsets(ctx, u.Topic)
+	next, err := u.Book.Positions(ctx, u.Topic)
 	if err != nil {
 		return err
 	}
@@ -138,11 +135,13 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 			}
 		}
 	}()
-	for _, partition := range partitions {
-		offset, err := u.start(ctx, client, partition, next)
+	positions := make([]atomic.Int64, len(partitions))
+	for slot, partition := range partitions {
+		offset, err := u.start(ctx, client, partition, topicID, next)
 		if err != nil {
 			return err
 		}
+		positions[slot].Store(offset)
 		p, err := consumer.ConsumePartition(u.Topic, partition, offset)
 		if err != nil {
 			return fmt.Errorf("partition %d at offset %d: %w", partition, offset, err)
@@ -150,14 +149,13 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		assigned = append(assigned, p)
 		go forward(ctx, p, merged, stop)
 	}
-	positions := make([]atomic.Int64, len(partitions))
-	for slot, partition := range partitions {
-		positions[slot].Store(next[partition])
-	}
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		u.watch(ctx, client, partitions, positions, stop)
+		w := watcher{u, client, topicID, partitions, positions}
+		if err := w.run(ctx); err != nil {
+			stop(err)
+		}
 	}()
 	defer func() {
 		stop(nil)
@@ -169,7 +167,11 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 			return err
 		}
 		if len(batch) > 0 {
-			if err := u.book(ctx, batch); err != nil {
+			// A topic's id never comes back: what was fetched before the broker names this one was fetched from it.
+			if now, err := u.Broker.topicID(client, u.Topic); err != nil || now != topicID {
+				return cmp.Or(err, errOtherTopic)
+			}
+			if err := u.book(ctx, topicID, batch); err != nil {
 				return err
 			}
 		}
@@ -180,57 +182,6 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 			}
 		}
 	}
-}
-
-// start returns the offset to start at. A log that ends before the ledger's offset has lost records: all of them if it is
-// empty or kept in memory, else those at its end, which were booked. New records then reuse the offsets of the lost ones.
-func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partition int32, next map[int32]int64) (int64, error) {
-	offset, known := next[partition]
-	if !known {
-		return sarama.OffsetOldest, nil
-	}
-	newest, err := client.GetOffset(u.Topic, partition, sarama.OffsetNewest)
-	if err != nil {
-		return 0, err
-	}
-	if newest >= offset {
-		delete(u.short, partition)
-		return u.unlessDeleted(ctx, client, partition, offset)
-	}
-	// A broker that has just started may not know the end of its log yet.
-	if u.short == nil {
-		u.short = map[int32]time.Time{}
-	}
-	since, seen := u.short[partition]
-	if !seen {
-		since = time.Now()
-		u.short[partition] = since
-	}
-	if time.Since(since) < u.Patience {
-		return 0, fmt.Errorf("partition %d ends at offset %d, and was booked up to %d", partition, newest, offset)
-	}
-	delete(u.short, partition)
-	from := newest
-	if u.Broker.StandIn {
-		from = 0
-	}
-	u.Log.ErrorContext(ctx, "the broker lost records that were booked; the ledger keeps them and continues with the records in the log",
-		"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest, "continue_at", from)
-	return from, u.Book.Retire(ctx, u.Topic, partition, from)
-}
-
-// unlessDeleted returns offset, or the oldest offset of the log if retention has deleted more than that.
-func (u *UsageConsumer) unlessDeleted(ctx context.Context, client sarama.Client, partition int32, offset int64) (int64, error) {
-	oldest, err := client.GetOffset(u.Topic, partition, sarama.OffsetOldest)
-	if err != nil {
-		return 0, err
-	}
-	if offset < oldest {
-		u.Log.ErrorContext(ctx, "records were deleted from the log before they were booked",
-			"topic", u.Topic, "partition", partition, "lost_from", offset, "lost_to", oldest)
-		return oldest, nil
-	}
-	return offset, nil
 }
 
 // forward sends a partition's records to merged. When the partition's consumer ends, it stops all of them.
@@ -273,157 +224,4 @@ func (u *UsageConsumer) gather(ctx context.Context, merged <-chan *sarama.Consum
 		}
 	}
 	return batch, nil
-}
-
-var tracer = otel.Tracer("hybrid/control-plane/kafka")
-
-func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMessage) (err error) {
-	batch := ledger.Batch{Topic: u.Topic, Next: map[int32]int64{}}
-	// Each record has a span. The statements of the transaction belong to the first one that is sampled.
-	work := ctx
-	var spans []trace.Span
-	defer func() {
-		for _, s := range spans {
-			if err != nil {
-				s.RecordError(err)
-				s.SetAttributes(attribute.String("error.type", "_OTHER"))
-				s.SetStatus(codes.Error, "not booked; to be retried")
-			}
-			s.End()
-		}
-	}()
-	var dead []outbox.Message
-	var report []func()
-	for _, m := range messages {
-		batch.Next[m.Partition] = m.Offset + 1
-		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, headers(m.Headers)), "process "+u.Topic,
-			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-				attribute.String("messaging.system", "kafka"),
-				attribute.String("messaging.operation.name", "process"),
-				attribute.String("messaging.operation.type", "process"),
-				attribute.String("messaging.destination.name", u.Topic),
-				attribute.String("messaging.destination.partition.id", strconv.Itoa(int(m.Partition))),
-				attribute.Int64("messaging.kafka.offset", m.Offset)))
-		spans = append(spans, span)
-		if span.SpanContext().IsSampled() && !trace.SpanContextFromContext(work).IsSampled() {
-			work = spanCtx
-		}
-		window, unreadable := u.Parse(m.Value)
-		if unreadable != nil {
-			span.SetAttributes(attribute.String("error.type", "unreadable_record"))
-			span.SetStatus(codes.Error, unreadable.Error())
-			dead = append(dead, u.deadLetter(m, unreadable))
-			report = append(report, func() {
-				u.Log.WarnContext(spanCtx, "a usage record cannot be read; it was published as a dead letter",
-					"topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", unreadable.Error())
-			})
-			continue
-		}
-		batch.Records = append(batch.Records, ledger.Record{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Window: window})
-	}
-	// The offset moves only past records that are safe elsewhere. After a crash in between, a dead letter is published twice.
-	if len(dead) > 0 {
-		if _, err := u.Producer.Publish(ctx, dead); err != nil {
-			return fmt.Errorf("dead letters: %w", err)
-		}
-		u.deadLetters.Add(int64(len(dead)))
-		for _, line := range report {
-			line()
-		}
-	}
-	limited, cancel := context.WithTimeout(work, 30*time.Second)
-	defer cancel()
-	booked, err := u.Book.Apply(limited, batch)
-	if err != nil {
-		return err
-	}
-	u.records.Add(int64(booked.Records))
-	u.entries.Add(int64(booked.Entries))
-	for _, promotion := range booked.Exhausted {
-		u.Log.InfoContext(work, "a promotion has reached its budget", "promotion_id", promotion)
-	}
-	return nil
-}
-
-// deadLetter is the record with headers that say why and where it came from. What is too long is cut, and a header says how
-// long it was.
-func (u *UsageConsumer) deadLetter(m *sarama.ConsumerMessage, reason error) outbox.Message {
-	dead := outbox.Message{Topic: u.DeadLetterTopic, Key: first(m.Key, maxDeadKey), Value: first(m.Value, maxDeadValue)}
-	size := 0
-	for _, h := range m.Headers {
-		size += len(h.Key) + len(h.Value)
-	}
-	if size <= maxDeadHeaders {
-		for _, h := range m.Headers {
-			dead.Headers = append(dead.Headers, outbox.Header{Name: string(h.Key), Value: string(h.Value)})
-		}
-	}
-	if size > maxDeadHeaders || len(dead.Key) < len(m.Key) || len(dead.Value) < len(m.Value) {
-		dead.Headers = append(dead.Headers, outbox.Header{Name: "dead-letter-truncated-from", Value: strconv.Itoa(len(m.Key) + len(m.Value))})
-	}
-	dead.Headers = append(dead.Headers,
-		outbox.Header{Name: "dead-letter-reason", Value: string(first([]byte(reason.Error()), maxDeadReason))},
-		outbox.Header{Name: "dead-letter-partition", Value: strconv.Itoa(int(m.Partition))},
-		outbox.Header{Name: "dead-letter-offset", Value: strconv.FormatInt(m.Offset, 10)})
-	return dead
-}
-
-func first(b []byte, limit int) []byte {
-	return b[:min(len(b), limit)]
-}
-
-// watch requests the end of the log at intervals, to measure the lag, to notice a broker that is away, and to notice added
-// partitions: without an answer, or with other partitions, it stops the consumption.
-func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partitions []int32, positions []atomic.Int64, stop context.CancelCauseFunc) {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		if err := client.RefreshMetadata(u.Topic); err != nil {
-			stop(err)
-			return
-		}
-		if now, err := client.Partitions(u.Topic); err != nil || !slices.Equal(now, partitions) {
-			stop(cmp.Or(err, errRepartitioned))
-			return
-		}
-		var lag int64
-		for slot, partition := range partitions {
-			newest, err := client.GetOffset(u.Topic, partition, sarama.OffsetNewest)
-			if err != nil {
-				stop(err)
-				return
-			}
-			lag += max(0, newest-positions[slot].Load())
-		}
-		u.lag.Store(lag)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// headers is the headers of a record as a carrier for a propagator, which only reads them.
-type headers []*sarama.RecordHeader
-
-var _ propagation.TextMapCarrier = headers(nil)
-
-func (h headers) Get(name string) string {
-	for _, header := range h {
-		if string(header.Key) == name {
-			return string(header.Value)
-		}
-	}
-	return ""
-}
-
-func (h headers) Set(string, string) {}
-
-func (h headers) Keys() []string {
-	names := make([]string, len(h))
-	for i, header := range h {
-		names[i] = string(header.Key)
-	}
-	return names
 }

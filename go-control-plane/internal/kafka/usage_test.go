@@ -55,6 +55,7 @@ func message(partition int32, offset int64, value string) *sarama.ConsumerMessag
 func consumer(b *book, p *publisher) *UsageConsumer {
 	return &UsageConsumer{
 		Topic: "usage", DeadLetterTopic: "usage.dead-letter", Book: b, Producer: p, Log: slog.New(slog.DiscardHandler),
+		Healthy: func(error) {}, Lost: func(string) {},
 		Parse: func(value []byte) (ledger.Window, error) {
 			if string(value[:1]) == "x" {
 				return ledger.Window{}, errors.New("poison")
@@ -68,7 +69,7 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	b, p := &book{}, &publisher{}
 	u := consumer(b, p)
 	large := string(append([]byte("x"), make([]byte, 2*maxDeadValue)...))
-	err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
+	err := u.book(context.Background(), "", []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestRecordsCarryTheirTrace(t *testing.T) {
 		messages = append(messages, m)
 	}
 	p := &publisher{}
-	if err := consumer(&book{}, p).book(t.Context(), messages); err != nil {
+	if err := consumer(&book{}, p).book(t.Context(), "", messages); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range spans.GetSpans() {
@@ -153,7 +154,7 @@ func TestUnreadableRecordsAreReportedOnce(t *testing.T) {
 	u := consumer(&book{}, p)
 	u.Log = slog.New(slog.NewTextHandler(&lines, nil))
 	for range 3 {
-		if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil {
+		if err := u.book(t.Context(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil {
 			t.Fatal("booked without the dead letter")
 		}
 	}
@@ -161,7 +162,7 @@ func TestUnreadableRecordsAreReportedOnce(t *testing.T) {
 		t.Errorf("lines:\n%s", lines.String())
 	}
 	p.err = nil
-	if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err != nil || strings.Count(lines.String(), "offset=7 reason=poison") != 1 {
+	if err := u.book(t.Context(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err != nil || strings.Count(lines.String(), "offset=7 reason=poison") != 1 {
 		t.Errorf("%v, lines:\n%s", err, lines.String())
 	}
 }
@@ -187,14 +188,14 @@ func TestDeadLettersAreTruncatedAboveTheLimit(t *testing.T) {
 func TestOffsetsWaitForDeadLetters(t *testing.T) {
 	b := &book{}
 	u := consumer(b, &publisher{err: errors.New("away")})
-	if err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil || len(b.applied) != 0 {
+	if err := u.book(context.Background(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil || len(b.applied) != 0 {
 		t.Errorf("%v, booked %v", err, b.applied)
 	}
 }
 
 func TestFailedBookingIsAnError(t *testing.T) {
 	u := consumer(&book{err: errors.New("away")}, &publisher{})
-	if err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 7, "EUR")}); err == nil || u.Stats().Records != 0 {
+	if err := u.book(context.Background(), "", []*sarama.ConsumerMessage{message(0, 7, "EUR")}); err == nil || u.Stats().Records != 0 {
 		t.Errorf("%v, %+v", err, u.Stats())
 	}
 }

@@ -29,24 +29,24 @@ var (
 	_ ledger.Reader = (*Ledger)(nil)
 )
 
-// NextOffsets implements ledger.Book.
-func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
-	return offsets(ctx, l.pool, topic, "")
+// Positions implements ledger.Book.
+func (l *Ledger) Positions(ctx context.Context, topic string) (map[int32]ledger.Position, error) {
+	return positions(ctx, l.pool, topic, "")
 }
 
 type queries interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int64, error) {
-	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
+func positions(ctx context.Context, q queries, topic, lock string) (map[int32]ledger.Position, error) {
+	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset, topic_id FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
 	if err != nil {
 		return nil, translate(err)
 	}
-	next := map[int32]int64{}
+	next := map[int32]ledger.Position{}
 	var partition int32
-	var offset int64
-	_, err = pgx.ForEachRow(rows, []any{&partition, &offset}, func() error { next[partition] = offset; return nil })
+	var p ledger.Position
+	_, err = pgx.ForEachRow(rows, []any{&partition, &p.Offset, &p.TopicID}, func() error { next[partition] = p; return nil })
 	return next, translate(err)
 }
 
@@ -61,11 +61,16 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 				return err
 			}
 		}
-		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
+		next, err := positions(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
-		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
+		for partition := range b.Next {
+			if !next[partition].IsIn(b.TopicID) {
+				return ledger.ErrOtherTopic
+			}
+		}
+		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition].Offset })
 		if len(fresh) != len(b.Records) {
 			spent, touched = spending(fresh)
 		}
@@ -78,9 +83,10 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 		}
 		var batch pgx.Batch
 		for partition, offset := range b.Next {
-			batch.Queue(`INSERT INTO consumer_offset (topic, kafka_partition, next_offset) VALUES ($1, $2, $3)
+			batch.Queue(`INSERT INTO consumer_offset (topic, kafka_partition, next_offset, topic_id) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (topic, kafka_partition) DO UPDATE
-				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset)`, b.Topic, partition, offset)
+				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset),
+				    topic_id = coalesce(nullif(excluded.topic_id, ''), consumer_offset.topic_id)`, b.Topic, partition, offset, b.TopicID)
 		}
 		return tx.SendBatch(ctx, &batch).Close()
 	})
@@ -191,15 +197,16 @@ func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent 
 }
 
 // Retire implements ledger.Book by renaming the topic of the records from an offset on.
-func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {
+func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from ledger.Position) error {
 	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
 	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $4 WHERE topic = $1 AND kafka_partition = $2 AND kafka_offset >= $3`,
-			topic, partition, from, name)
+			topic, partition, from.Offset, name)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, from)
+		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3, topic_id = $4 WHERE topic = $1 AND kafka_partition = $2`,
+			topic, partition, from.Offset, from.TopicID)
 		return err
 	})
 }

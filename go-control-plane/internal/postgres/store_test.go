@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -87,8 +88,9 @@ func TestMigrationsRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 3 {
-		t.Errorf("%d migrations are noted", n)
+	files, err := filepath.Glob("migrations/*.sql")
+	if n := count(t, pool, "schema_migration"); err != nil || n != len(files) || n < 3 {
+		t.Errorf("%d migrations of %v are noted, %v", n, files, err)
 	}
 }
 
@@ -274,15 +276,15 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	record := func(offset, discount int64) ledger.Record {
 		return ledger.Record{Topic: "usage", Partition: 1, Offset: offset, Window: window(discount)}
 	}
-	batch := ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 30), record(6, 30)}, Next: map[int32]int64{1: 7}}
+	batch := ledger.Batch{Topic: "usage", TopicID: "first", Records: []ledger.Record{record(4, 30), record(6, 30)}, Next: map[int32]int64{1: 7}}
 	for n, want := range []ledger.Booked{{Records: 2, Entries: 2}, {}} {
 		booked, err := book.Apply(ctx, batch)
 		if err != nil || fmt.Sprint(booked) != fmt.Sprint(want) {
 			t.Errorf("time %d: %+v, %v; want %+v", n+1, booked, err, want)
 		}
 	}
-	next, err := book.NextOffsets(ctx, "usage")
-	if err != nil || len(next) != 1 || next[1] != 7 {
+	next, err := book.Positions(ctx, "usage")
+	if err != nil || len(next) != 1 || next[1] != (ledger.Position{Offset: 7, TopicID: "first"}) {
 		t.Errorf("next %v, %v", next, err)
 	}
 	promotion := func() catalog.Promotion {
@@ -314,7 +316,7 @@ func TestUsageIsBookedOnce(t *testing.T) {
 		t.Errorf("entries %+v, %v", page, err)
 	}
 	// When the log has lost its end, new records there do not run into what was booked, and what is left is not booked again.
-	if err := book.Retire(ctx, "usage", 1, 6); err != nil {
+	if err := book.Retire(ctx, "usage", 1, ledger.Position{Offset: 6, TopicID: "first"}); err != nil {
 		t.Fatal(err)
 	}
 	booked, err = book.Apply(ctx, ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 1), record(6, 1)}, Next: map[int32]int64{1: 7}})
@@ -323,6 +325,23 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 	if n := count(t, pool, "usage_record"); n != 4 {
 		t.Errorf("%d records, want 4", n)
+	}
+	// Nothing of a topic that was made anew is booked until its position is there.
+	anew := ledger.Batch{Topic: "usage", TopicID: "second", Records: []ledger.Record{record(0, 1)}, Next: map[int32]int64{1: 1}}
+	if _, err := book.Apply(ctx, anew); !errors.Is(err, ledger.ErrOtherTopic) {
+		t.Errorf("the records of another topic: %v", err)
+	}
+	if err := book.Retire(ctx, "usage", 1, ledger.Position{TopicID: "second"}); err != nil {
+		t.Fatal(err)
+	}
+	if booked, err := book.Apply(ctx, anew); err != nil || booked.Records != 1 {
+		t.Errorf("%+v, %v", booked, err)
+	}
+	if next, err := book.Positions(ctx, "usage"); err != nil || next[1] != (ledger.Position{Offset: 1, TopicID: "second"}) {
+		t.Errorf("next %v, %v", next, err)
+	}
+	if n := count(t, pool, "usage_record"); n != 5 {
+		t.Errorf("%d records, want 5", n)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 type Readings struct {
 	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotOverflows, SnapshotQueue func() int64
 	OutboxLag, OutboxPublished                                                            func() int64
-	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters                            func() int64
+	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters, LedgerMissing             func() int64
 	Nodes                                                                                 func() []Node
 	Pool                                                                                  func() Pool
 }
@@ -53,6 +53,7 @@ func Observe(r Readings) {
 	i.observedCounter("hybrid.ledger.records", "{record}", "Usage records booked.", r.LedgerRecords)
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
+	i.observedCounter("hybrid.ledger.missing", "{record}", "Offsets of the usage topic that were lost before they were booked. Markers of transactions are among them.", r.LedgerMissing)
 	i.observeFleet(r.Nodes)
 	i.observePool(r.Pool)
 }

@@ -136,6 +136,7 @@ internal static class Signals
         new(ControlPlane, "hybrid.ledger.records", "{record}", Counter),
         new(ControlPlane, "hybrid.ledger.entries", "{entry}", Counter),
         new(ControlPlane, "hybrid.ledger.dead_letters", "{record}", Counter),
+        new(ControlPlane, "hybrid.ledger.missing", "{record}", Counter),
         new(ControlPlane, "hybrid.retries", "{attempt}", Counter) { Always = false },
         new(ControlPlane, "hybrid.telemetry.export.failures", "{export}", Counter) { Always = false },
 
