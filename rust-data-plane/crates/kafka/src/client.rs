@@ -53,8 +53,8 @@ unsafe impl<C: ClientContext> Send for Client<C> {}
 // SAFETY: as above.
 unsafe impl<C: ClientContext> Sync for Client<C> {}
 
-/// librdkafka 2.2, as `rd_kafka_version` encodes it. The library that is loaded may be older than the one linked against.
-const NEEDED: c_int = 0x0202_0000;
+/// librdkafka 2.3, as `rd_kafka_version` encodes it. The library that is loaded may be older than the one linked against.
+const NEEDED: c_int = 0x0203_0000;
 
 impl<C: ClientContext> Client<C> {
     pub(crate) fn new(kind: c_int, config: NativeConfig, context: C) -> KafkaResult<Self> {

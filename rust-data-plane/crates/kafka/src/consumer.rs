@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libc::c_void;
 
+use crate::admin;
 use crate::client::{Client, ClientContext, DefaultClientContext, text};
 use crate::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
 use crate::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
@@ -117,6 +118,12 @@ impl<C: ConsumerContext> BaseConsumer<C> {
             ffi::rd_kafka_get_watermark_offsets(self.client.as_ptr(), topic.as_ptr(), partition, &mut low, &mut high)
         };
         (code == 0 && high >= 0).then_some(high)
+    }
+
+    /// Which topic the name stands for at present: an id that no other topic ever has, also none that is made later under the
+    /// same name. Nothing where the broker tells no ids.
+    pub fn topic_id(&self, topic: &str, timeout: Duration) -> KafkaResult<Option<String>> {
+        admin::topic_id(&self.client, topic, timeout)
     }
 
     /// The error after which the consumer cannot go on, if there was one.

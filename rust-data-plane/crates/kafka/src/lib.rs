@@ -4,6 +4,7 @@
 //! This is the only crate with `unsafe`: every pointer that librdkafka hands out is owned by one value here, or borrowed
 //! from one with a lifetime.
 
+pub mod admin;
 mod client;
 pub mod config;
 pub mod consumer;
@@ -18,4 +19,4 @@ mod topic_partition_list;
 pub use client::{ClientContext, DefaultClientContext};
 pub use config::ClientConfig;
 pub use message::Message;
-pub use topic_partition_list::{Offset, TopicPartitionList};
+pub use topic_partition_list::{Offset, TopicPartition, TopicPartitionList};

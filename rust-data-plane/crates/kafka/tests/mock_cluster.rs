@@ -155,3 +155,20 @@ fn errors_say_what_is_wrong() {
     assert!(matches!(&error, KafkaError::Transaction(cause) if !cause.is_retriable()), "{error}");
     assert_eq!(producer.send(BaseRecord::to("a\0b")), Err(KafkaError::Nul));
 }
+
+#[test]
+fn what_is_committed_beside_an_offset_comes_back() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    let consumer = consumer(&cluster, "g");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset_metadata("t", 0, Offset::Offset(3), "beside it").unwrap();
+    offsets.add_partition_offset_metadata("t", 1, Offset::Offset(4), "").unwrap();
+    consumer.commit(&offsets).unwrap();
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition("t", 0).unwrap();
+    asked.add_partition("t", 1).unwrap();
+    let committed = consumer.committed_offsets(asked, WAIT).unwrap().elements();
+    assert_eq!(committed[0].metadata, "beside it");
+    assert_eq!((committed[1].offset, committed[1].metadata.as_str()), (Offset::Offset(4), ""));
+}
