@@ -278,13 +278,26 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		work.Go(func() { p.builder.Run(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pool, p.log, p.relayWake, p.builderWake) })
 		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pool), fleetSave, p.log) })
-		if err := p.broker.EnsureTopics(ctx, topics, p.log, func(reason string) { p.ready.Reopen(taskTopics, reason) }); err != nil {
+		work.Go(func() { p.keepTopics(ctx, work) })
+	})
+}
+
+// keepTopics begins the work that needs the topics once they have all existed.
+func (p *plane) keepTopics(ctx context.Context, work *sync.WaitGroup) {
+	healthy, begun := p.kafka.healthy("topics"), false
+	keeper := kafka.Keeper{Broker: p.broker, Topics: topics, Log: p.log, Healthy: func(err error) {
+		if err != nil && !begun {
+			p.ready.Reopen(taskTopics, err.Error())
 			return
 		}
-		p.ready.Complete(taskTopics, "")
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.RelayDuty, p.log, p.relay.Run) })
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.LedgerDuty, p.log, p.usage.Run) })
-	})
+		healthy(err)
+		if !begun {
+			begun = true
+			work.Go(func() { postgres.Lead(ctx, p.pool, postgres.RelayDuty, p.log, p.relay.Run) })
+			work.Go(func() { postgres.Lead(ctx, p.pool, postgres.LedgerDuty, p.log, p.usage.Run) })
+		}
+	}}
+	keeper.Run(ctx)
 }
 
 func (p *plane) migrate(ctx context.Context) error {

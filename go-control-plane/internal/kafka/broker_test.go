@@ -101,15 +101,10 @@ func (f *faulty) wait(t *testing.T, what string, condition func() bool) {
 func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 	server := kafkatest.Start(t)
 	broker := Broker{Addresses: []string{server.Address}}
-	discard := slog.New(slog.DiscardHandler)
 	topics := []Topic{{Name: "usage", Partitions: 2}}
-	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Log(reason) }); err != nil {
-		t.Fatal(err)
-	}
+	ensure(t, broker, topics...)
 	// Once more: they exist.
-	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Error(reason) }); err != nil {
-		t.Fatal(err)
-	}
+	ensure(t, broker, topics...)
 	producer := NewProducer(broker)
 	defer producer.Close()
 	key := func(n int) []byte { return []byte{byte(n)} }
@@ -176,10 +171,7 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 func TestAddedPartitionsAreConsumed(t *testing.T) {
 	server := kafkatest.Start(t)
 	broker := Broker{Addresses: []string{server.Address}}
-	discard := slog.New(slog.DiscardHandler)
-	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, discard, func(reason string) { t.Log(reason) }); err != nil {
-		t.Fatal(err)
-	}
+	ensure(t, broker, Topic{Name: "usage", Partitions: 1})
 	f := newFaulty()
 	u := consumer(nil, nil)
 	u.Broker, u.Book = broker, f

@@ -29,6 +29,8 @@ func (b Broker) config() *sarama.Config {
 	c.Net.WriteTimeout = 10 * time.Second
 	c.Metadata.Retry.Max = 1
 	c.Metadata.RefreshFrequency = time.Minute
+	// Only the keeper makes topics, with their partitions and settings. The stand-in makes them when they are asked for.
+	c.Metadata.AllowAutoTopicCreation = b.StandIn
 	c.Producer.Idempotent = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Return.Successes = true

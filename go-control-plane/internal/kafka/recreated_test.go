@@ -86,9 +86,7 @@ func TestARecreatedTopicIsReadFromItsBeginning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			topic := Topic{Name: fmt.Sprintf("usage-%d-%t", c.fresh, c.running), Partitions: 2}
-			if err := broker.EnsureTopics(t.Context(), []Topic{topic}, slog.New(slog.DiscardHandler), func(reason string) { t.Log(reason) }); err != nil {
-				t.Fatal(err)
-			}
+			ensure(t, broker, topic)
 			f := newFaulty()
 			u := consumer(nil, nil)
 			u.Broker, u.Book, u.Topic, u.Log = broker, f, topic.Name, slog.New(slog.NewTextHandler(f, nil))
