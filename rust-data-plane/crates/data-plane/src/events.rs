@@ -131,7 +131,6 @@ impl Events {
             put_varint(encoded.len() as u64, payload);
             payload.extend_from_slice(encoded);
             let (id, time) = (quote.id.as_str().as_bytes(), Rfc3339::new(quote.at));
-            let millis = quote.at.seconds.saturating_mul(1_000) + i64::from(quote.at.nanos / 1_000_000);
             let traceparent = trace.context.traceparent();
             let headers = [
                 ("ce_specversion", "1.0".as_bytes()),
@@ -147,7 +146,7 @@ impl Events {
             .fold(OwnedHeaders::new_with_capacity(8), |headers, (key, value)| {
                 headers.insert(Header { key, value: Some(value) })
             });
-            let record = BaseRecord::to(TOPIC).key(id).payload(payload).timestamp(millis).headers(headers);
+            let record = BaseRecord::to(TOPIC).key(id).payload(payload).headers(headers);
             self.producer.load().send(record)
         });
         match result {
