@@ -39,6 +39,9 @@ const (
 	// logPatience is how long a log may end before the ledger's offset until its records count as lost.
 	logPatience = 15 * time.Second
 
+	// relayPlace is the transactional id of the outbox's relays, of which one publishes at a time.
+	relayPlace = "hybrid-control-plane-outbox"
+
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
 )
@@ -126,7 +129,7 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 		draining:    make(chan struct{}),
 	}
 	p.kafka.report = func(detail string) { p.ready.Complete(taskTopics, detail) }
-	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
+	p.producer, p.deadLetters = kafka.NewFencedProducer(p.broker, relayPlace), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pool, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
 		Source: postgres.NewSnapshotSource(pool), Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,

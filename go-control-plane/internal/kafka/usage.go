@@ -39,8 +39,11 @@ type UsageConsumer struct {
 	DeadLetterTopic string
 	Book            ledger.Book
 	// Parse reads a record's value; an error means that the record can never be booked.
-	Parse    func(value []byte) (ledger.Window, error)
-	Producer outbox.Publisher
+	Parse func(value []byte) (ledger.Window, error)
+	// Producer publishes the dead letters.
+	Producer interface {
+		Publish(ctx context.Context, messages []outbox.Message) (published int, err error)
+	}
 	// Healthy is called with nil after each success, and with the reason after each failure.
 	Healthy func(error)
 	// Lost is called with the reason when records are lost that were not booked; nothing brings them back.

@@ -61,6 +61,15 @@ func (w *world) MarkPublished(_ context.Context, ids []int64) error {
 	return nil
 }
 
+func (w *world) Claim(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail() {
+		return errAway
+	}
+	return nil
+}
+
 func (w *world) Publish(_ context.Context, messages []outbox.Message) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,6 +142,7 @@ type steady struct {
 	accepts  func(n int) (int, error)
 	batches  []int
 	prunes   int
+	claims   int
 	pruneErr error
 }
 
@@ -168,6 +178,13 @@ func (s *steady) MarkPublished(ctx context.Context, ids []int64) error {
 		}
 	}
 	s.queue = s.queue[len(ids):]
+	return nil
+}
+
+func (s *steady) Claim(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims++
 	return nil
 }
 
@@ -222,6 +239,9 @@ func TestFullBatchesFollowEachOther(t *testing.T) {
 	if got := fmt.Sprint(s.batches); got != "[500 500 200 1]" || s.limits[0] != 500 {
 		t.Errorf("batches %s, limits %v", got, s.limits)
 	}
+	if s.claims != 1 {
+		t.Errorf("claimed %d times", s.claims)
+	}
 	if s.prunes != 1 {
 		t.Errorf("pruned %d times at once", s.prunes)
 	}
@@ -262,6 +282,10 @@ func TestPartOfABatchIsMarked(t *testing.T) {
 	stop()
 	if got := fmt.Sprint(s.batches); got != "[500 497 497 497 497]" || relay.Published() != 500 || relay.Lag() != 0 {
 		t.Errorf("batches %s, published %d, lag %d", got, relay.Published(), relay.Lag())
+	}
+	// Each failure is followed by a claim.
+	if s.claims != 5 {
+		t.Errorf("claimed %d times", s.claims)
 	}
 	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay recovered") != 1 {
 		t.Errorf("lines:\n%s", text)
@@ -310,6 +334,20 @@ func TestPruningMayFail(t *testing.T) {
 	}
 	if text := lines.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "pruning the outbox failed") {
 		t.Errorf("lines:\n%s", text)
+	}
+}
+
+// A relay whose place another one has taken ends: as one that goes on it would take the place back, and both would do so in turn.
+func TestAFencedRelayEnds(t *testing.T) {
+	s := &steady{accepts: func(int) (int, error) { return 0, fmt.Errorf("publish: %w", outbox.ErrFenced) }}
+	s.fill(1)
+	var healthy []error
+	relay := &outbox.Relay{Queue: s, Publisher: s, Wake: make(chan struct{}), Poll: time.Hour, Log: slog.New(slog.DiscardHandler),
+		Healthy: func(err error) { healthy = append(healthy, err) }}
+	for term := range 2 {
+		if err := relay.Run(t.Context()); !errors.Is(err, outbox.ErrFenced) || len(healthy) != term+1 || s.claims != term+1 {
+			t.Errorf("%v, healthy %v, claimed %d times", err, healthy, s.claims)
+		}
 	}
 }
 
