@@ -151,7 +151,9 @@ internal static class Signals
         new(DataPlane, "hybrid.quotes.events.delivered", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.shed", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.failed", "{event}", Counter),
+        new(DataPlane, "hybrid.quotes.events.returned", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.queue_depth", "{event}", Gauge),
+        new(DataPlane, "hybrid.quotes.events.queue_size", "By", Gauge),
         new(DataPlane, "hybrid.telemetry.spans.dropped", "{record}", Counter),
         new(DataPlane, "hybrid.telemetry.logs.dropped", "{record}", Counter),
 

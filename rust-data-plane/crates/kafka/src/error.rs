@@ -97,6 +97,8 @@ impl RDKafkaErrorCode {
     pub const PurgeQueue: Self = Self(-152);
     pub const PurgeInflight: Self = Self(-151);
     pub const UnknownTopicOrPartition: Self = Self(3);
+    pub const InvalidMessage: Self = Self(2);
+    pub const OutOfOrderSequenceNumber: Self = Self(45);
     pub const MsgSizeTooLarge: Self = Self(10);
     pub const InvalidTimestamp: Self = Self(32);
     pub const TopicAlreadyExists: Self = Self(36);
@@ -107,6 +109,10 @@ impl RDKafkaErrorCode {
 
     pub(crate) const fn new(code: i32) -> Self {
         Self(code)
+    }
+
+    pub(crate) fn raw(self) -> i32 {
+        self.0
     }
 
     pub(crate) fn check(code: i32, error: impl FnOnce(Self) -> KafkaError) -> KafkaResult<()> {

@@ -45,6 +45,8 @@ pub(crate) const RD_KAFKA_PURGE_F_INFLIGHT: c_int = 2;
 pub(crate) const RD_KAFKA_MSG_F_COPY: c_int = 2;
 pub(crate) const RD_KAFKA_OFFSET_INVALID: i64 = -1001;
 
+pub(crate) const RD_KAFKA_MSG_STATUS_NOT_PERSISTED: c_int = 0;
+
 pub(crate) const RD_KAFKA_ADMIN_OP_CREATETOPICS: c_int = 1;
 pub(crate) const RD_KAFKA_ADMIN_OP_DELETETOPICS: c_int = 2;
 pub(crate) const RD_KAFKA_ADMIN_OP_DESCRIBETOPICS: c_int = 19;
@@ -161,6 +163,12 @@ unsafe extern "C" {
         errstr: *mut c_char,
         errstr_size: size_t,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_test_fatal_error(
+        rk: *mut rd_kafka_t,
+        err: rd_kafka_resp_err_t,
+        reason: *const c_char,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_message_status(message: *const rd_kafka_message_t) -> c_int;
     pub(crate) fn rd_kafka_metadata(
         rk: *mut rd_kafka_t,
         all_topics: c_int,
@@ -370,6 +378,11 @@ unsafe extern "C" {
         partitions: c_int,
         replication: c_int,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_mock_topic_set_error(
+        cluster: *mut rd_kafka_mock_cluster_t,
+        topic: *const c_char,
+        error: rd_kafka_resp_err_t,
+    );
     pub(crate) fn rd_kafka_mock_broker_set_down(
         cluster: *mut rd_kafka_mock_cluster_t,
         broker: i32,

@@ -44,6 +44,14 @@ impl MockCluster {
         Self::check(code)
     }
 
+    /// Makes the cluster answer requests for a topic with an error, until that is `NoError`.
+    pub fn refuse_topic(&self, topic: &str, error: RDKafkaErrorCode) -> KafkaResult<()> {
+        let topic = c_string(topic)?;
+        // SAFETY: cluster and name are valid.
+        unsafe { ffi::rd_kafka_mock_topic_set_error(self.cluster.as_ptr(), topic.as_ptr(), error.raw()) };
+        Ok(())
+    }
+
     /// Cuts a broker off.
     pub fn broker_down(&self, broker: i32) -> KafkaResult<()> {
         // SAFETY: the cluster is valid.

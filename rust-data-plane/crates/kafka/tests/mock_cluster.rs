@@ -8,7 +8,7 @@ use kafka::consumer::BaseConsumer;
 use kafka::error::{KafkaError, RDKafkaErrorCode};
 use kafka::message::{Header, OwnedHeaders, OwnedMessage};
 use kafka::mocking::MockCluster;
-use kafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use kafka::producer::{BaseProducer, BaseRecord, Delivery, Producer, ProducerContext, ThreadedProducer};
 use kafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -48,8 +48,8 @@ struct Count {
 impl ClientContext for Count {}
 
 impl ProducerContext for Count {
-    fn delivery(&self, result: DeliveryResult) {
-        match result {
+    fn delivery(&self, delivery: Delivery<'_>) {
+        match delivery.result {
             Ok(_) => &self.delivered,
             Err(_) => &self.lost,
         }
@@ -64,9 +64,10 @@ fn records_arrive_with_key_value_and_headers() {
     let producer: ThreadedProducer<Count> =
         config(&cluster).set("enable.idempotence", "true").create_with_context(Count::default()).unwrap();
     let headers = OwnedHeaders::default()
-        .insert(Header { key: "name", value: Some(b"value") })
-        .insert(Header { key: "empty", value: Some(b"") })
-        .insert(Header { key: "null", value: None });
+        .insert(Header { key: b"name", value: Some(b"value") })
+        .insert(Header { key: b"empty", value: Some(b"") })
+        .insert(Header { key: b"null", value: None })
+        .insert(Header { key: b"na\xffme", value: Some(b"not UTF-8") });
     producer.send(BaseRecord::to("t").key(b"k").payload(b"\0v").timestamp(1234).headers(headers.clone())).unwrap();
     producer.send(BaseRecord::to("t").key(b"tombstone").headers(headers)).unwrap();
     producer.flush(WAIT).unwrap();
@@ -81,9 +82,10 @@ fn records_arrive_with_key_value_and_headers() {
     assert_eq!(
         messages[0].headers(),
         [
-            Header { key: "name", value: Some(b"value") },
-            Header { key: "empty", value: Some(b"") },
-            Header { key: "null", value: None },
+            Header { key: b"name", value: Some(b"value") },
+            Header { key: b"empty", value: Some(b"") },
+            Header { key: b"null", value: None },
+            Header { key: b"na\xffme", value: Some(b"not UTF-8") },
         ]
     );
     assert_eq!((messages[1].payload(), messages[1].header("name")), (None, Some(&b"value"[..])));
@@ -96,7 +98,7 @@ fn a_full_queue_takes_nothing() {
     config.set("bootstrap.servers", "127.0.0.1:1").set("queue.buffering.max.messages", "3");
     let producer: BaseProducer<Count> = config.create_with_context(Count::default()).unwrap();
     let send = || {
-        let headers = OwnedHeaders::default().insert(Header { key: "h", value: Some(b"v") });
+        let headers = OwnedHeaders::default().insert(Header { key: b"h", value: Some(b"v") });
         producer.send(BaseRecord::to("t").payload(b"v").headers(headers))
     };
     (0..3).for_each(|_| send().unwrap());

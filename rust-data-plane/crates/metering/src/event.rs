@@ -32,12 +32,12 @@ pub enum Poison {
 /// The operation that caused a record, where its headers name it. A `tracestate` that cannot be used is left out.
 pub(crate) fn cause(headers: &[Header<'_>]) -> Option<Link> {
     let context = TraceContext::parse(header(headers, "traceparent")?).ok()?;
-    let states = headers.iter().filter(|header| header.key == "tracestate").filter_map(|header| header.value);
+    let states = headers.iter().filter(|header| header.key == b"tracestate").filter_map(|header| header.value);
     Some(Link { context, state: TraceState::parse(states).map(TraceState::into_owned) })
 }
 
 fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|header| header.key == name).and_then(|header| header.value)
+    headers.iter().find(|header| header.key == name.as_bytes()).and_then(|header| header.value)
 }
 
 /// Reads a record of priced quotes.

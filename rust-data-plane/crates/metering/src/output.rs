@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use contracts::CloudEvent;
 use contracts::hybrid::usage::v1::UsageWindow;
 use kafka::Message;
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -17,7 +18,7 @@ use crate::event::Poison;
 pub(crate) const QUOTES: &str = "hybrid.quotes.v1";
 const USAGE: &str = "hybrid.usage.v1";
 const DEAD_LETTERS: &str = "hybrid.quotes.v1.dead-letter";
-const TYPE: &str = "hybrid.usage.window.v1";
+const TYPE: &[u8] = b"hybrid.usage.window.v1";
 /// A dead letter with all of these is within what brokers and producers take by default, about 1 MB.
 const MAX_VALUE: usize = 512 << 10;
 const MAX_KEY: usize = 64 << 10;
@@ -41,21 +42,19 @@ pub(crate) fn send_window(
         .to_string();
     let time = prost_types::Timestamp::from(now).to_string();
     let traceparent = context.traceparent();
-    let headers = [
-        ("ce_specversion", "1.0".as_bytes()),
-        ("ce_id", id.as_bytes()),
-        ("ce_source", source.as_bytes()),
-        ("ce_type", TYPE.as_bytes()),
-        ("ce_time", time.as_bytes()),
-        ("content-type", b"application/protobuf"),
-        ("traceparent", &traceparent),
-    ];
+    let event = CloudEvent {
+        id: id.as_bytes(),
+        source: source.as_bytes(),
+        kind: TYPE,
+        time: time.as_bytes(),
+        traceparent: &traceparent,
+        tracestate: state.map(|state| state.as_str().as_bytes()),
+    };
     let value = window.encode_to_vec();
     send(producer, || {
-        let headers = headers
-            .into_iter()
-            .chain(state.map(|state| ("tracestate", state.as_str().as_bytes())))
-            .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+        let headers = event.headers().fold(OwnedHeaders::default(), |all, (key, value)| {
+            all.insert(Header { key: key.as_bytes(), value: Some(value) })
+        });
         BaseRecord::to(USAGE).key(key.as_bytes()).payload(&value).headers(headers)
     })
 }
@@ -81,7 +80,10 @@ pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, 
             ("dead-letter-offset", Some(offset.as_bytes())),
             ("dead-letter-truncated-from", cut.as_ref().map(String::as_bytes)),
         ];
-        let added = added.into_iter().filter(|(_, value)| value.is_some()).map(|(key, value)| Header { key, value });
+        let added = added
+            .into_iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(key, value)| Header { key: key.as_bytes(), value });
         let headers = kept.iter().copied().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
         let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);
         if let Some(key) = key {
