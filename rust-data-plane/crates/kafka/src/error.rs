@@ -49,6 +49,13 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    /// Whether the record itself is at fault, so that no other attempt sends it.
+    pub fn is_of_the_record(&self) -> bool {
+        const OWN: [RDKafkaErrorCode; 3] =
+            [RDKafkaErrorCode::MsgSizeTooLarge, RDKafkaErrorCode::InvalidRecord, RDKafkaErrorCode::InvalidMessage];
+        matches!(self, Self::Nul) || self.rdkafka_error_code().is_some_and(|code| OWN.contains(&code))
+    }
+
     /// librdkafka's code, where there is one.
     pub fn rdkafka_error_code(&self) -> Option<RDKafkaErrorCode> {
         match self {

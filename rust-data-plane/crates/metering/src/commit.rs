@@ -37,12 +37,14 @@ enum Outcome {
 
 impl Worker {
     /// Commits the batch. It is read again when another member owns it, and after [`ATTEMPTS`] failures: then in smaller
-    /// batches, so that one of its records does not hold up the others.
-    pub(crate) fn commit_until_done(&self, batch: &Closed, owned: &mut Owned) -> KafkaResult<End> {
-        let mut delay = Delay::default();
-        for _ in 0..ATTEMPTS {
+    /// batches, so that one of its records does not hold up the others. A record that is alone in its batch, and that brokers
+    /// refuse for what it is, becomes a dead letter; whatever else fails is tried for ever.
+    pub(crate) fn commit_until_done(&self, batch: &mut Closed, owned: &mut Owned) -> KafkaResult<End> {
+        let (mut delay, mut attempts) = (Delay::default(), 0);
+        loop {
             let start = Instant::now();
             let context = self.tracer.start_linked(&batch.links);
+            self.producer.context().take();
             let error = match self.transaction(batch, owned, &context) {
                 Ok(()) => {
                     self.committed(batch, context, start.elapsed());
@@ -67,11 +69,24 @@ impl Worker {
             self.stop.failed(&error);
             if self.stop.asked() {
                 // Nothing is committed, so the next worker reads it again.
-                break;
+                return Ok(End::ReadAgain);
+            }
+            attempts += 1;
+            let refusal = self.producer.context().take().or_else(|| error.is_of_the_record().then_some(error));
+            match refusal {
+                // No other attempt at all of them succeeds.
+                Some(_) if records > 1 => return Ok(End::ReadAgain),
+                Some(refusal) if attempts >= ATTEMPTS => {
+                    if !batch.give_up(&refusal.to_string()) {
+                        return Ok(End::ReadAgain);
+                    }
+                    attempts = 0;
+                }
+                None if attempts >= ATTEMPTS => return Ok(End::ReadAgain),
+                _ => {}
             }
             delay.wait();
         }
-        Ok(End::ReadAgain)
     }
 
     fn transaction(&self, batch: &Closed, owned: &mut Owned, context: &TraceContext) -> Result<(), Outcome> {
@@ -105,7 +120,7 @@ impl Worker {
                 reason = %poison,
                 "a record goes to the dead letters"
             );
-            send_dead_letter(&self.producer, message, poison).map_err(|error| self.sending(error))?;
+            send_dead_letter(&self.producer, message, poison, batch.bare).map_err(|error| self.sending(error))?;
         }
         Ok(())
     }

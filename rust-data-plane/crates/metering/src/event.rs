@@ -9,7 +9,7 @@ const TYPE: &[u8] = b"hybrid.pricing.quote.priced.v1";
 /// The years 1 to 9999, as `google.protobuf.Timestamp` has them.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Why a record is not a priced quote. It becomes the header `dead-letter-reason`.
+/// Why a record is not a priced quote, or why its usage cannot be produced. It becomes the header `dead-letter-reason`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Poison {
@@ -27,6 +27,8 @@ pub enum Poison {
     AmountNegative(usize),
     #[error("TOTALS_MISMATCH")]
     TotalsMismatch,
+    #[error("REFUSED: {0}")]
+    Refused(String),
 }
 
 /// The operation that caused a record, where its headers name it. A `tracestate` that cannot be used is left out.

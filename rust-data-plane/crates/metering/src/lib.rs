@@ -10,6 +10,7 @@ mod metrics;
 mod output;
 mod positions;
 mod process;
+mod refusals;
 mod stop;
 mod windows;
 mod worker;

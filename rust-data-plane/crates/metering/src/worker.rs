@@ -15,6 +15,7 @@ use crate::delay::Delay;
 use crate::metrics::Metrics;
 use crate::output::QUOTES;
 use crate::positions::{Admission, Positions};
+use crate::refusals::Refusals;
 use crate::stop::{Membership, Stop};
 
 pub(crate) const GROUP: &str = "metering";
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Consumes, sums up, and commits.
 pub struct Worker {
     pub(crate) consumer: BaseConsumer<Membership>,
-    pub(crate) producer: BaseProducer,
+    pub(crate) producer: BaseProducer<Refusals>,
     pub(crate) source: String,
     pub(crate) tracer: Tracer,
     pub(crate) metrics: Metrics,
@@ -81,7 +82,7 @@ impl Worker {
         } else {
             common.set("transactional.id", instance).set("transaction.timeout.ms", "60000");
         }
-        let producer = common.create()?;
+        let producer = common.create_with_context(Refusals::default())?;
         let source = format!("/hybrid/{instance}");
         Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
     }
@@ -112,20 +113,20 @@ impl Worker {
                     owned = self.take_over()?;
                 }
                 match polled {
-                    Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch),
+                    Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch, limit == 1),
                     Some(Err(error)) => self.consumption_failed(error)?,
                     None => break,
                 }
             }
             self.report_lag(&owned.positions);
-            let Some(closed) = batch.close() else {
+            let Some(mut closed) = batch.close() else {
                 if looked.elapsed() > LOOK {
                     looked = Instant::now();
                     self.look(&mut owned);
                 }
                 continue;
             };
-            match self.commit_until_done(&closed, &mut owned)? {
+            match self.commit_until_done(&mut closed, &mut owned)? {
                 End::Committed => {
                     owned.positions.committed(&closed.next);
                     limit = limit.saturating_mul(2).min(MAX_RECORDS);
@@ -263,10 +264,10 @@ impl Worker {
         Ok(Owned { group, positions, topic_id, reread, ..Owned::default() })
     }
 
-    fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch) {
+    fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch, alone: bool) {
         let (partition, offset) = (message.partition(), message.offset());
         match positions.admit(partition, offset) {
-            Admission::Next => batch.add(message),
+            Admission::Next => batch.add(message, alone),
             Admission::AfterLoss(missing) => {
                 tracing::error!(
                     partition,
@@ -275,7 +276,7 @@ impl Worker {
                     "the log lost records before they were read; they cannot be booked"
                 );
                 self.metrics.missing.add(missing.unsigned_abs());
-                batch.add(message);
+                batch.add(message, alone);
             }
             Admission::Ignored => {}
             Admission::Gap(next) => {

@@ -86,16 +86,6 @@ pub(super) fn size(event: &impl Message) -> usize {
     event.key().map_or(0, <[u8]>::len) + event.payload().map_or(0, <[u8]>::len)
 }
 
-/// Whether an error is that of the event itself, which no other attempt delivers.
-pub(super) fn is_its_own(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        None | Some(
-            RDKafkaErrorCode::MsgSizeTooLarge | RDKafkaErrorCode::InvalidRecord | RDKafkaErrorCode::InvalidMessage
-        )
-    )
-}
-
 /// Counts deliveries, and keeps what is to be handed over again.
 pub(crate) struct Deliveries(pub(super) Arc<Counts>);
 
@@ -115,7 +105,7 @@ impl ProducerContext for Deliveries {
                 self.0.answers();
             }
             // A broker that may have it already would have it twice.
-            Err(error) if !delivery.may_be_written && !is_its_own(&error) => {
+            Err(error) if !delivery.may_be_written && !error.is_of_the_record() => {
                 self.0.give_back(delivery.message.detach(), &error);
                 return;
             }

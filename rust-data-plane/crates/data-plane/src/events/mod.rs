@@ -18,7 +18,7 @@ use kafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use prost::Message;
 use telemetry::Meter;
 
-use self::deliveries::{Counts, Deliveries, is_its_own};
+use self::deliveries::{Counts, Deliveries};
 use crate::quotes::Answered;
 use crate::time::Rfc3339;
 use crate::trace::Trace;
@@ -133,7 +133,7 @@ impl Events {
             Ok(()) => {
                 self.counts.queued.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) if is_its_own(&error) => {
+            Err(error) if error.is_of_the_record() => {
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
                 self.counts.release(event.id.len() + payload.len());
             }
