@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -19,8 +21,28 @@ import (
 
 var tracer = otel.Tracer("hybrid/control-plane/kafka")
 
-// book books records of the topic with this id.
-func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sarama.ConsumerMessage) (err error) {
+// bookAll books records of the topic with this id. Where the ledger refuses one for what it is, each is booked alone, and one
+// that is refused then becomes a dead letter. Whatever else fails is to be tried again.
+func (u *UsageConsumer) bookAll(ctx context.Context, topicID string, messages []*sarama.ConsumerMessage) error {
+	err := u.book(ctx, topicID, messages, nil)
+	if !errors.Is(err, ledger.ErrRefused) {
+		return err
+	}
+	for _, m := range messages {
+		alone := []*sarama.ConsumerMessage{m}
+		err := u.book(ctx, topicID, alone, nil)
+		if errors.Is(err, ledger.ErrRefused) {
+			err = u.book(ctx, topicID, alone, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// book books records in one transaction. With a reason they become dead letters instead.
+func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sarama.ConsumerMessage, reason error) (err error) {
 	batch := ledger.Batch{Topic: u.Topic, TopicID: topicID, Next: map[int32]int64{}}
 	// Each record has a span. The statements of the transaction belong to the first one that is sampled.
 	work := ctx
@@ -52,13 +74,16 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 			work = spanCtx
 		}
 		window, unreadable := u.Parse(m.Value)
-		if unreadable != nil {
-			span.SetAttributes(attribute.String("error.type", "unreadable_record"))
-			span.SetStatus(codes.Error, unreadable.Error())
-			dead = append(dead, u.deadLetter(m, unreadable))
+		if unusable := cmp.Or(unreadable, reason); unusable != nil {
+			kind, line := "unreadable_record", "a usage record cannot be read; it was published as a dead letter"
+			if unreadable == nil {
+				kind, line = "refused_record", "the ledger refuses a usage record; it was published as a dead letter"
+			}
+			span.SetAttributes(attribute.String("error.type", kind))
+			span.SetStatus(codes.Error, unusable.Error())
+			dead = append(dead, u.deadLetter(m, unusable))
 			report = append(report, func() {
-				u.Log.WarnContext(spanCtx, "a usage record cannot be read; it was published as a dead letter",
-					"topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", unreadable.Error())
+				u.Log.WarnContext(spanCtx, line, "topic", m.Topic, "partition", m.Partition, "offset", m.Offset, "reason", unusable.Error())
 			})
 			continue
 		}
@@ -66,7 +91,7 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 	}
 	// The offset moves only past records that are safe elsewhere. After a crash in between, a dead letter is published twice.
 	if len(dead) > 0 {
-		if _, err := u.Producer.Publish(ctx, dead); err != nil {
+		if err := u.publishDead(ctx, dead); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
 		u.deadLetters.Add(int64(len(dead)))

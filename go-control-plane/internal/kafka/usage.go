@@ -174,7 +174,7 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 			if now, err := u.Broker.topicID(client, u.Topic); err != nil || now != topicID {
 				return cmp.Or(err, errOtherTopic)
 			}
-			if err := u.book(ctx, topicID, batch); err != nil {
+			if err := u.bookAll(ctx, topicID, batch); err != nil {
 				return err
 			}
 		}

@@ -100,6 +100,9 @@ func (p Position) IsIn(topicID string) bool {
 // ErrOtherTopic is the error of a batch that was read from a topic which was deleted and made anew since.
 var ErrOtherTopic = errors.New("ledger: the records are of a topic that was deleted")
 
+// ErrRefused is the error of a batch with a record that the store refuses for what it is, so that no other attempt books it.
+var ErrRefused = errors.New("ledger: a record is refused")
+
 // Batch is the records that are booked in one transaction.
 type Batch struct {
 	// Topic is the topic's name, TopicID its id; see Position.
@@ -121,7 +124,8 @@ type Book interface {
 	// Positions returns the position of each partition. Partitions that were never consumed are absent.
 	Positions(ctx context.Context, topic string) (map[int32]Position, error)
 	// Apply books a batch and moves the positions, atomically. It skips records before the offset of their partition, which
-	// were booked earlier. It fails with ErrOtherTopic where a position belongs to another topic than the batch.
+	// were booked earlier. It fails with ErrOtherTopic where a position belongs to another topic than the batch, and with
+	// ErrRefused where a record cannot be stored.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
 	// Retire is for a log that has lost its records from an offset on, after they were booked, or all of them because it is
 	// another topic's. It keeps the booked records from that offset on under another topic name, so that new records can have

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -90,7 +91,20 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 		}
 		return tx.SendBatch(ctx, &batch).Close()
 	})
-	return booked, err
+	return booked, refused(err)
+}
+
+// refused makes an error of the data an ErrRefused.
+func refused(err error) error {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		switch server.Code[:2] {
+		// Data exception, integrity constraint violation, program limit exceeded.
+		case "22", "23", "54":
+			return fmt.Errorf("%w: %w", ledger.ErrRefused, err)
+		}
+	}
+	return err
 }
 
 func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries int, err error) {

@@ -345,6 +345,26 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 }
 
+// A record that Postgres refuses for what it is says so, and nothing of its batch is booked.
+func TestRecordsThatCannotBeStoredAreRefused(t *testing.T) {
+	pool := open(t)
+	book := postgres.NewLedger(pool, announce)
+	odd := window(0)
+	odd.Lines = []ledger.Line{{SKU: "a\x00b"}}
+	batch := ledger.Batch{Topic: "usage", Next: map[int32]int64{0: 2}, Records: []ledger.Record{
+		{Topic: "usage", Offset: 0, Window: window(0)}, {Topic: "usage", Offset: 1, Window: odd}}}
+	if _, err := book.Apply(t.Context(), batch); !errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+	if n := count(t, pool, "usage_record"); n != 0 {
+		t.Errorf("%d records", n)
+	}
+	pool.Close()
+	if _, err := book.Apply(t.Context(), batch); err == nil || errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("without Postgres: %v", err)
+	}
+}
+
 func TestTotalsOverflowIsAnError(t *testing.T) {
 	pool := open(t)
 	book := postgres.NewLedger(pool, announce)
