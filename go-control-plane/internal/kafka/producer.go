@@ -15,6 +15,9 @@ import (
 // publishTimeout limits a call of Publish, including the retries of the library.
 const publishTimeout = 15 * time.Second
 
+// settling is how often it is asked whether the transaction before has its markers; they take a few milliseconds.
+const settling = 10 * time.Millisecond
+
 var errNoAnswer = errors.New("kafka: no answer in time")
 
 var errUnclaimed = errors.New("kafka: publishing needs a claim first")
@@ -144,19 +147,23 @@ func connect(b Broker, place string) (*connection, error) {
 	if place != "" {
 		config.Producer.Transaction.ID = place
 		config.Producer.Transaction.Timeout = 2 * publishTimeout
-		// The markers of the transaction before take a few milliseconds.
-		config.Producer.Transaction.Retry.Backoff = 10 * time.Millisecond
+		config.Producer.Transaction.Retry.Backoff = settling
 	}
 	client, err := sarama.NewClient(b.Addresses, config)
 	if err != nil {
 		return nil, err
 	}
-	producer, err := sarama.NewSyncProducerFromClient(client)
-	if err != nil {
-		client.Close()
-		return nil, err
+	for ending := time.Now().Add(publishTimeout); ; time.Sleep(settling) {
+		producer, err := sarama.NewSyncProducerFromClient(client)
+		if err == nil {
+			return &connection{client, producer}, nil
+		}
+		// The broker ends the transaction of the one before first.
+		if !errors.Is(err, sarama.ErrConcurrentTransactions) || time.Now().After(ending) {
+			client.Close()
+			return nil, err
+		}
 	}
-	return &connection{client, producer}, nil
 }
 
 // send sends records, in a transaction if the producer has transactions, and returns the number of leading ones that are durable.

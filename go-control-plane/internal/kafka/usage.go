@@ -66,8 +66,8 @@ type UsageStats struct {
 	Records, Entries, DeadLetters int64
 	// Missing counts the offsets that are known to be lost before they were booked; markers of transactions are among them.
 	Missing int64
-	// Lag is the number of offsets between the last booked record and the end of the log, over all partitions. The markers
-	// of transactions take offsets too, so it need not reach 0.
+	// Lag is the number of offsets between the next record to book and the end of the log, over all partitions; 0 when all is
+	// booked.
 	Lag int64
 }
 
@@ -101,12 +101,14 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 // consume books records until something fails or ctx is done. It calls succeeded after each batch that was booked, and now
 // and then while there is nothing to book.
 func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
+	// Questions have connections of their own: a broker answers those of a connection in turn, and holds back the answer to one
+	// for records until there are any.
 	client, err := sarama.NewClient(u.Broker.Addresses, u.Broker.config())
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	consumer, err := sarama.NewConsumerFromClient(client)
+	consumer, err := sarama.NewConsumer(u.Broker.Addresses, u.Broker.config())
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,17 @@ func (w watcher) look() error {
 			return err
 		}
 		ends[partition] = newest
-		lag += max(0, newest-w.positions[slot].Load())
+		position := w.positions[slot].Load()
+		if position < newest {
+			next, err := w.skip(partition, position)
+			if err != nil {
+				return err
+			}
+			// A record may have been booked meanwhile, whose offset is further.
+			w.positions[slot].CompareAndSwap(position, next)
+			position = next
+		}
+		lag += max(0, newest-position)
 	}
 	// Asked last: the ends are those of this topic.
 	if now, err := w.Broker.topicID(w.client, w.Topic); err != nil || now != w.topicID {

@@ -75,6 +75,12 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	var pruned time.Time
 	for {
+		if time.Since(pruned) > pruneInterval {
+			if err := r.Queue.Prune(ctx); err != nil && ctx.Err() == nil {
+				r.Log.WarnContext(ctx, "pruning the outbox failed; the next attempt is in "+pruneInterval.String(), "error", err)
+			}
+			pruned = time.Now()
+		}
 		more, err := r.step(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -92,12 +98,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		r.Healthy(nil)
 		if more && ctx.Err() == nil {
 			continue
-		}
-		if time.Since(pruned) > pruneInterval {
-			if err := r.Queue.Prune(ctx); err != nil && ctx.Err() == nil {
-				r.Log.WarnContext(ctx, "pruning the outbox failed; the next attempt is in "+pruneInterval.String(), "error", err)
-			}
-			pruned = time.Now()
 		}
 		select {
 		case <-ctx.Done():

@@ -337,6 +337,25 @@ func TestPruningMayFail(t *testing.T) {
 	}
 }
 
+// The queue is pruned whether or not the relay keeps up, and whether or not the broker takes anything.
+func TestPruningNeedsNoBroker(t *testing.T) {
+	s := &steady{accepts: func(int) (int, error) { return 0, errAway }}
+	s.fill(1)
+	_, _, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		prunes, attempts := s.prunes, len(s.batches)
+		s.mu.Unlock()
+		if prunes == 1 && attempts > 2 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("pruned %d times in %d attempts", prunes, attempts)
+		}
+	}
+}
+
 // A relay whose place another one has taken ends: as one that goes on it would take the place back, and both would do so in turn.
 func TestAFencedRelayEnds(t *testing.T) {
 	s := &steady{accepts: func(int) (int, error) { return 0, fmt.Errorf("publish: %w", outbox.ErrFenced) }}

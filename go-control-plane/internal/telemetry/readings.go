@@ -49,7 +49,7 @@ func Observe(r Readings) {
 	i.observedCounter("hybrid.snapshot.overflows", "{stream}", "Streams ended because their queue was full.", r.SnapshotOverflows)
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)
-	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic. Markers of transactions count, so it need not reach 0.", r.LedgerLag)
+	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic; 0 when all is booked.", r.LedgerLag)
 	i.observedCounter("hybrid.ledger.records", "{record}", "Usage records booked.", r.LedgerRecords)
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
