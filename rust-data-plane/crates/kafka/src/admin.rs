@@ -4,12 +4,12 @@ use std::ffi::CString;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use crate::client::{Client, ClientContext, DefaultClientContext};
+use crate::client::Client;
 use crate::config::{ClientConfig, FromClientConfig, Reason};
+use crate::context::{ClientContext, DefaultClientContext};
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::c_string;
-use crate::producer::millis;
+use crate::native::{c_string, millis};
 
 /// Makes and deletes topics.
 pub struct AdminClient(Client<DefaultClientContext>);

@@ -1,14 +1,13 @@
 //! Records as they are read, and their headers.
 
-use std::ffi::CString;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use libc::{c_char, c_void};
 
-use crate::client::text;
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
+use crate::native::text;
 
 /// A record.
 pub trait Message {
@@ -354,9 +353,4 @@ impl Drop for OwnedHeaders {
         // SAFETY: owned, and taken over by no record.
         unsafe { ffi::rd_kafka_headers_destroy(self.as_ptr()) }
     }
-}
-
-/// A topic's name as librdkafka wants it.
-pub(crate) fn c_string(text: &str) -> KafkaResult<CString> {
-    Ok(CString::new(text)?)
 }

@@ -2,11 +2,12 @@
 
 use std::ptr::NonNull;
 
-use crate::client::{Client, DefaultClientContext, text};
+use crate::client::Client;
 use crate::config::ClientConfig;
+use crate::context::DefaultClientContext;
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::c_string;
+use crate::native::{c_string, text};
 
 /// A cluster that serves real clients over TCP until it is dropped. Each partition keeps only about 5 MB.
 pub struct MockCluster {

@@ -1,7 +1,6 @@
 //! Sending records.
 
 use std::ffi::CStr;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,12 +8,15 @@ use std::time::Duration;
 
 use libc::c_void;
 
-use crate::client::{Client, ClientContext, DefaultClientContext};
+use crate::admin;
+use crate::client::Client;
 use crate::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
-use crate::consumer::ConsumerGroupMetadata;
+use crate::context::{ClientContext, DefaultClientContext};
 use crate::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::{Message, MessageRef, OwnedHeaders, OwnedMessage, c_string};
+use crate::group::ConsumerGroupMetadata;
+use crate::message::{Message, MessageRef, OwnedHeaders, OwnedMessage};
+use crate::native::{c_string, millis};
 use crate::topic_partition_list::TopicPartitionList;
 
 /// What became of a record: its partition and offset, or why it was lost.
@@ -149,6 +151,13 @@ impl<C: ProducerContext> BaseProducer<C> {
             ffi::rd_kafka_metadata_destroy(metadata);
         }
         Ok(())
+    }
+
+    /// Which topic the name stands for at present: an id that no other topic ever has, also none that is made later under the
+    /// same name. Nothing where the broker tells no ids. A producer's connection answers at once, unlike that of a consumer, on
+    /// which the broker holds answers back until there are records.
+    pub fn topic_id(&self, topic: &str, timeout: Duration) -> KafkaResult<Option<String>> {
+        admin::topic_id(&self.client, topic, timeout)
     }
 
     /// Makes the producer fail for good, as an error would after which it cannot go on. For tests.
@@ -347,13 +356,4 @@ impl<C: ProducerContext> std::ops::Deref for ThreadedProducer<C> {
     fn deref(&self) -> &BaseProducer<C> {
         &self.producer
     }
-}
-
-/// librdkafka's timeouts are milliseconds; -1 waits for ever, so longer ones are cut.
-pub(crate) fn millis(timeout: Duration) -> i32 {
-    i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
-}
-
-pub(crate) fn non_null<T>(pointer: *mut T) -> Option<NonNull<T>> {
-    NonNull::new(pointer)
 }

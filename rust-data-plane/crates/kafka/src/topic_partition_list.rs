@@ -2,9 +2,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::ptr::NonNull;
 
-use crate::client::text;
 use crate::error::{KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
+use crate::native::text;
 
 /// A place in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -146,7 +146,7 @@ impl Worker {
         if self.stand_in {
             return Ok(None);
         }
-        self.stop.watched(|| self.consumer.topic_id(QUOTES, ASK))
+        self.stop.watched(|| self.producer.topic_id(QUOTES, ASK))
     }
 
     /// Whether the topic is still the one that the positions belong to; else the id of the other one. A topic's id never comes
