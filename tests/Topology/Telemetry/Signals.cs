@@ -145,6 +145,7 @@ internal static class Signals
         new(DataPlane, "hybrid.snapshot.offered_version", "{version}", Gauge),
         new(DataPlane, "hybrid.snapshot.config_age", "s", Gauge),
         new(DataPlane, "hybrid.snapshot.rejected", "{resource}", Gauge),
+        new(DataPlane, "hybrid.connections.refused", "{connection}", Counter),
         new(DataPlane, "hybrid.snapshot.rejects", "{resource}", Counter),
         new(DataPlane, "hybrid.quotes.events.queued", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.delivered", "{event}", Counter),
