@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -65,12 +66,13 @@ var topics = []kafka.Topic{
 // within a deadline, and ends the background work. It fails with a *config.Error if a setting cannot be used, and with
 // another error if a listener fails.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
-	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable)
+	var refused atomic.Int64
+	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
 	defer httpListener.Close()
-	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable)
+	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
@@ -81,17 +83,8 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	defer pool.Close()
 	p := assemble(c, pool, log)
-	p.measure()
+	p.measure(&refused)
 	return p.run(ctx, httpListener, grpcListener)
-}
-
-// listen names the variable of the port in its error.
-func listen(address, variable string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, &config.Error{Variable: variable, Reason: "set it to a port that is free at BIND_ADDRESS", Err: err}
-	}
-	return listener, nil
 }
 
 // plane is the parts of a control plane.
@@ -170,21 +163,22 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	return p
 }
 
-func (p *plane) measure() {
+func (p *plane) measure(refused *atomic.Int64) {
 	telemetry.Observe(telemetry.Readings{
-		SnapshotVersion:   func() int64 { return p.publisher.Stats().Version },
-		SnapshotResources: func() int64 { return int64(p.publisher.Stats().Resources) },
-		SnapshotStreams:   func() int64 { return int64(p.publisher.Stats().Streams) },
-		SnapshotOverflows: func() int64 { return p.publisher.Stats().Overflows },
-		SnapshotQueue:     func() int64 { return int64(p.publisher.Stats().Queued) },
-		OutboxLag:         p.relay.Lag,
-		OutboxPublished:   p.relay.Published,
-		LedgerLag:         func() int64 { return p.usage.Stats().Lag },
-		LedgerRecords:     func() int64 { return p.usage.Stats().Records },
-		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
-		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
-		Nodes:             p.nodes,
-		Pool:              func() telemetry.Pool { return postgres.PoolReading(p.pool) },
+		ConnectionsRefused: refused.Load,
+		SnapshotVersion:    func() int64 { return p.publisher.Stats().Version },
+		SnapshotResources:  func() int64 { return int64(p.publisher.Stats().Resources) },
+		SnapshotStreams:    func() int64 { return int64(p.publisher.Stats().Streams) },
+		SnapshotOverflows:  func() int64 { return p.publisher.Stats().Overflows },
+		SnapshotQueue:      func() int64 { return int64(p.publisher.Stats().Queued) },
+		OutboxLag:          p.relay.Lag,
+		OutboxPublished:    p.relay.Published,
+		LedgerLag:          func() int64 { return p.usage.Stats().Lag },
+		LedgerRecords:      func() int64 { return p.usage.Stats().Records },
+		LedgerEntries:      func() int64 { return p.usage.Stats().Entries },
+		LedgerDeadLetters:  func() int64 { return p.usage.Stats().DeadLetters },
+		Nodes:              p.nodes,
+		Pool:               func() telemetry.Pool { return postgres.PoolReading(p.pool) },
 	})
 }
 
@@ -219,10 +213,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	if err != nil {
 		return err
 	}
-	httpServer := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
+	httpServer := newHTTPServer(handler, p.log)
 	var servers errgroup.Group
 	failed := make(chan struct{})
 	var once sync.Once
@@ -258,6 +249,14 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// newHTTPServer limits how long a caller may take to send its request, to read the answer, and to ask again.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // within reports whether wait returns within the limit.

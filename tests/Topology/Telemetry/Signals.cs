@@ -130,6 +130,7 @@ internal static class Signals
         new(ControlPlane, "hybrid.fleet.node.applied_version", "{version}", Gauge, "hybrid.node.id"),
         new(ControlPlane, "hybrid.fleet.node.config_age", "s", Gauge, "hybrid.node.id"),
         new(ControlPlane, "hybrid.fleet.node.rejects", "{resource}", Gauge, "hybrid.node.id"),
+        new(ControlPlane, "hybrid.connections.refused", "{connection}", Counter),
         new(ControlPlane, "hybrid.outbox.lag", "{message}", Gauge),
         new(ControlPlane, "hybrid.outbox.published", "{message}", Counter),
         new(ControlPlane, "hybrid.ledger.lag", "{record}", Gauge),

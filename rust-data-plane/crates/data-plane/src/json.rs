@@ -76,8 +76,8 @@ impl<'de> Deserialize<'de> for Int64 {
 
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Int64, E> {
                 // A number in JSON has no plus sign.
-                let digits = (!value.starts_with('+')).then_some(value).unwrap_or_default();
-                digits.parse().map(Int64).map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+                let number = if value.starts_with('+') { None } else { value.parse().ok() };
+                number.map(Int64).ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
             }
         }
 
