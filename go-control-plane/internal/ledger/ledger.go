@@ -3,6 +3,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,6 +87,9 @@ type Record struct {
 type Batch struct {
 	Topic   string
 	Records []Record
+	// From is the offset of each partition of the batch that the ledger had when the batch was read, as far as the reader knows.
+	// A partition that was never consumed is absent.
+	From map[int32]int64
 	// Next is the next offset to consume of each partition of the batch. It also passes records that are not booked.
 	Next map[int32]int64
 }
@@ -97,12 +101,16 @@ type Booked struct {
 	Exhausted []string
 }
 
+// ErrOffsetWentBack means that the ledger has lost what it had booked, as by a restore of an older state: records before those
+// of the batch have to be booked again.
+var ErrOffsetWentBack = errors.New("the ledger's offset went back")
+
 // Book writes the ledger.
 type Book interface {
 	// NextOffsets returns the next offset to consume of each partition. Partitions that were never consumed are absent.
 	NextOffsets(ctx context.Context, topic string) (map[int32]int64, error)
 	// Apply books a batch and moves the offsets, atomically. It skips records before the offset of their partition, which
-	// were booked earlier.
+	// were booked earlier. It fails with ErrOffsetWentBack, and books nothing, if an offset is before that in From.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
 	// Retire is for a log that has lost its records from an offset on, after they were booked. It keeps the booked records
 	// under another topic name, so that new records can have the same offsets, and moves the next offset there.

@@ -217,14 +217,6 @@ func contentHash(r catalog.AnyResource) ([]byte, error) {
 	return sum[:], nil
 }
 
-// nextVersion takes the next catalog version. The row stays locked until the end of the transaction, so that versions are
-// committed in order.
-func nextVersion(ctx context.Context, tx pgx.Tx) (version int64, at time.Time, err error) {
-	err = tx.QueryRow(ctx, `UPDATE catalog_version SET version = version + 1, changed_at = clock_timestamp()
-		RETURNING version, changed_at`).Scan(&version, &at)
-	return version, at.UTC(), err
-}
-
 // write is a change of one resource, which is nil if it was deleted. Previous is 0 if it did not exist.
 type write struct {
 	key      catalog.Key

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -64,6 +65,11 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
 			return err
+		}
+		for partition, from := range b.From {
+			if next[partition] < from {
+				return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, from, next[partition], ledger.ErrOffsetWentBack)
+			}
 		}
 		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
 		if len(fresh) != len(b.Records) {

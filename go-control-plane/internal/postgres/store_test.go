@@ -87,7 +87,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 3 {
+	if n := count(t, pool, "schema_migration"); n != 4 {
 		t.Errorf("%d migrations are noted", n)
 	}
 }
@@ -234,7 +234,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	if err := items.Delete(ctx, "mug", i.Version); err != nil {
 		t.Fatal(err)
 	}
-	step, err := source.Since(ctx, 1)
+	step, err := source.Since(ctx, p.Point())
 	if err != nil || len(step.Log) != 4 || len(step.Resources) != 2 {
 		t.Fatalf("step %+v, %v", step, err)
 	}
@@ -323,6 +323,32 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 	if n := count(t, pool, "usage_record"); n != 4 {
 		t.Errorf("%d records, want 4", n)
+	}
+}
+
+// A batch that goes on after an offset that the ledger no longer has is refused, and moves nothing.
+func TestALedgerThatWentBackIsNoticed(t *testing.T) {
+	pool := open(t)
+	book := postgres.NewLedger(pool, announce)
+	at := func(offset int64) ledger.Batch {
+		return ledger.Batch{Topic: "usage", From: map[int32]int64{0: offset}, Next: map[int32]int64{0: offset + 1},
+			Records: []ledger.Record{{Topic: "usage", Offset: offset, Window: window(0)}}}
+	}
+	for offset := range int64(2) {
+		if _, err := book.Apply(t.Context(), at(offset)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{`UPDATE consumer_offset SET next_offset = 1`, `DELETE FROM consumer_offset`} {
+		if _, err := pool.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := book.Apply(t.Context(), at(2)); !errors.Is(err, ledger.ErrOffsetWentBack) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if n := count(t, pool, "usage_record"); n != 2 {
+		t.Errorf("%d records", n)
 	}
 }
 
