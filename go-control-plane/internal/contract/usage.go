@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"strconv"
 	"time"
 
@@ -96,10 +98,23 @@ func LedgerEntry(e ledger.Entry) *usagev1.LedgerEntry {
 	}
 }
 
-// LedgerTotal returns the message.
+// LedgerTotal returns the message. Where a sum does not fit int64, it is the largest int64 and the exact ones are added.
 func LedgerTotal(t ledger.Total) *usagev1.LedgerTotal {
-	return &usagev1.LedgerTotal{
-		CurrencyCode: t.Currency, Jurisdiction: t.Jurisdiction, Quotes: t.Quotes,
-		DiscountMinor: t.DiscountMinor, NetMinor: t.NetMinor, TaxMinor: t.TaxMinor, GrossMinor: t.GrossMinor,
+	m := &usagev1.LedgerTotal{CurrencyCode: t.Currency, Jurisdiction: t.Jurisdiction}
+	fits := true
+	for _, sum := range []struct {
+		exact *big.Int
+		field *int64
+	}{{&t.Quotes, &m.Quotes}, {&t.Discount, &m.DiscountMinor}, {&t.Net, &m.NetMinor}, {&t.Tax, &m.TaxMinor}, {&t.Gross, &m.GrossMinor}} {
+		if *sum.field = math.MaxInt64; sum.exact.IsInt64() {
+			*sum.field = sum.exact.Int64()
+		} else {
+			fits = false
+		}
 	}
+	if !fits {
+		m.Exact = &usagev1.ExactSums{Quotes: t.Quotes.String(), DiscountMinor: t.Discount.String(), NetMinor: t.Net.String(),
+			TaxMinor: t.Tax.String(), GrossMinor: t.Gross.String()}
+	}
+	return m
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"hybrid/control-plane/internal/catalog"
@@ -117,10 +118,30 @@ type Book interface {
 	Retire(ctx context.Context, topic string, partition int32, from int64) error
 }
 
+// Sums are exact: a sum of int64 need not fit int64. Amounts are minor units.
+type Sums struct {
+	Quotes, Discount, Net, Tax, Gross big.Int
+}
+
+// Add adds a window.
+func (s *Sums) Add(w Window) {
+	add(&s.Quotes, w.Quotes)
+	for _, l := range w.Lines {
+		add(&s.Discount, l.DiscountMinor)
+		add(&s.Net, l.NetMinor)
+		add(&s.Tax, l.TaxMinor)
+		add(&s.Gross, l.GrossMinor)
+	}
+}
+
+func add(sum *big.Int, n int64) {
+	sum.Add(sum, big.NewInt(n))
+}
+
 // Total is the sums of one currency and jurisdiction.
 type Total struct {
-	Currency, Jurisdiction                                string
-	Quotes, DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
+	Currency, Jurisdiction string
+	Sums
 }
 
 // Entry is a booked line.
@@ -134,8 +155,7 @@ type Entry struct {
 
 // Reader reads the ledger.
 type Reader interface {
-	// Totals returns the sums of all entries, ordered by currency and jurisdiction. It fails with money.ErrOverflow if a sum
-	// does not fit int64.
+	// Totals returns the sums of all that was ever booked, ordered by currency and jurisdiction.
 	Totals(ctx context.Context) ([]Total, error)
 	// Entries returns at most limit entries with ids above after, oldest first.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)

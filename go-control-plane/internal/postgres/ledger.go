@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/ledger"
@@ -76,6 +75,9 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 			spent, touched = spending(fresh)
 		}
 		if booked.Entries, err = insert(ctx, tx, fresh); err != nil {
+			return err
+		}
+		if err := addTotals(ctx, tx, fresh); err != nil {
 			return err
 		}
 		booked.Records = len(fresh)
@@ -208,30 +210,6 @@ func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from
 		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, from)
 		return err
 	})
-}
-
-// Totals implements ledger.Reader.
-func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
-	rows, err := l.pool.Query(ctx, `
-		SELECT q.currency_code, q.jurisdiction, q.quotes::bigint, coalesce(e.discount, 0)::bigint, coalesce(e.net, 0)::bigint,
-		       coalesce(e.tax, 0)::bigint, coalesce(e.gross, 0)::bigint
-		FROM (SELECT currency_code, jurisdiction, sum(quotes) AS quotes FROM usage_record GROUP BY 1, 2) q
-		LEFT JOIN (SELECT currency_code, jurisdiction, sum(discount_minor) AS discount, sum(net_minor) AS net,
-		                  sum(tax_minor) AS tax, sum(gross_minor) AS gross FROM ledger_entry GROUP BY 1, 2) e
-		USING (currency_code, jurisdiction)
-		ORDER BY 1, 2`)
-	if err != nil {
-		return nil, translate(err)
-	}
-	totals, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ledger.Total, err error) {
-		err = row.Scan(&t.Currency, &t.Jurisdiction, &t.Quotes, &t.DiscountMinor, &t.NetMinor, &t.TaxMinor, &t.GrossMinor)
-		return t, err
-	})
-	var server *pgconn.PgError
-	if errors.As(err, &server) && server.Code == "22003" {
-		return nil, money.ErrOverflow
-	}
-	return totals, translate(err)
 }
 
 // Entries implements ledger.Reader.
