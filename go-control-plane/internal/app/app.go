@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -50,6 +49,7 @@ const (
 const (
 	taskMigrations = "postgres-migrations"
 	taskCatalog    = "catalog-loaded"
+	taskWrites     = "postgres-writable"
 	taskTopics     = "kafka-topics"
 )
 
@@ -75,12 +75,12 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer grpcListener.Close()
-	pool, err := postgres.Open(ctx, c.Postgres, postgres.NewTracer())
+	pools, err := postgres.OpenPools(ctx, c.Postgres, postgres.NewTracer())
 	if err != nil {
 		return &config.Error{Variable: config.PostgresVariable, Reason: "the connection string is refused", Err: err}
 	}
-	defer pool.Close()
-	p := assemble(c, pool, log)
+	defer pools.Close()
+	p := assemble(c, pools, log)
 	p.measure()
 	return p.run(ctx, httpListener, grpcListener)
 }
@@ -96,7 +96,7 @@ func listen(address, variable string) (net.Listener, error) {
 
 // plane is the parts of a control plane.
 type plane struct {
-	pool      *pgxpool.Pool
+	pools     postgres.Pools
 	broker    kafka.Broker
 	log       *slog.Logger
 	ready     *readiness.Readiness
@@ -120,11 +120,11 @@ type plane struct {
 	}
 }
 
-func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
+func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pool: pool, log: log,
+		pools: pools, log: log,
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
-		ready:       readiness.New(taskMigrations, taskCatalog, taskTopics),
+		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
 		publisher:   snapshot.NewPublisher(),
 		registry:    fleet.NewRegistry(func() time.Time { return time.Now().UTC() }),
 		streams:     telemetry.NewStreams(),
@@ -134,9 +134,9 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	}
 	p.kafka.outages = map[string]string{}
 	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
-	book := postgres.NewLedger(pool, contract.CatalogChanged)
+	book := postgres.NewLedger(pools.Background, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
-		Source: postgres.NewSnapshotSource(pool), Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
+		Source: &migrated{postgres.NewSnapshotSource(pools.Background), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
 		Healthy: func(err error) {
 			if err != nil {
 				p.ready.Reopen(taskCatalog, err.Error())
@@ -145,7 +145,7 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 			}
 		},
 	}
-	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
+	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pools.Background), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
 		Healthy: p.kafkaUse("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
@@ -158,14 +158,14 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	}
 	p.services = grpcapi.Services{
 		Catalog: &grpcapi.Catalog{
-			Items:      catalog.NewCollection(postgres.Items(pool, contract.CatalogChanged)),
-			TaxRules:   catalog.NewCollection(postgres.TaxRules(pool, contract.CatalogChanged)),
-			Promotions: catalog.NewCollection(postgres.Promotions(pool, contract.CatalogChanged)),
+			Items:      catalog.NewCollection(postgres.Items(pools.Reads, pools.Writes, contract.CatalogChanged)),
+			TaxRules:   catalog.NewCollection(postgres.TaxRules(pools.Reads, pools.Writes, contract.CatalogChanged)),
+			Promotions: catalog.NewCollection(postgres.Promotions(pools.Reads, pools.Writes, contract.CatalogChanged)),
 			Log:        log,
 		},
 		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining},
 		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher},
-		Ledger:   &grpcapi.Ledger{Reader: book, Log: log},
+		Ledger:   &grpcapi.Ledger{Reader: postgres.NewLedger(pools.Reads, contract.CatalogChanged), Log: log},
 	}
 	return p
 }
@@ -184,7 +184,7 @@ func (p *plane) measure() {
 		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
 		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
 		Nodes:             p.nodes,
-		Pool:              func() telemetry.Pool { return postgres.PoolReading(p.pool) },
+		Pools:             p.pools.Readings,
 	})
 }
 
@@ -300,21 +300,22 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 			return
 		}
 		work.Go(func() { p.builder.Run(ctx) })
-		work.Go(func() { postgres.Listen(ctx, p.pool, p.log, p.relayWake, p.builderWake) })
-		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pool), fleetSave, p.log) })
+		work.Go(func() { p.watchWrites(ctx) })
+		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
+		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
 		if err := p.broker.EnsureTopics(ctx, topics, p.log, func(reason string) { p.ready.Reopen(taskTopics, reason) }); err != nil {
 			return
 		}
 		p.ready.Complete(taskTopics, "")
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.RelayDuty, p.log, p.relay.Run) })
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.LedgerDuty, p.log, p.usage.Run) })
+		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
+		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
 	})
 }
 
 func (p *plane) migrate(ctx context.Context) error {
 	retry := backoff.Retry{Work: "database migration", Log: p.log}
 	for {
-		err := postgres.Migrate(ctx, p.pool)
+		err := postgres.Migrate(ctx, p.pools.Background)
 		if err == nil {
 			retry.Succeeded(ctx)
 			p.ready.Complete(taskMigrations, "")
@@ -325,6 +326,57 @@ func (p *plane) migrate(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// watchWrites tells at intervals whether the catalog can be written.
+func (p *plane) watchWrites(ctx context.Context) {
+	retry := backoff.Retry{Work: "check that the catalog can be written", Log: p.log}
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		switch err := postgres.Writable(ctx, p.pools.Background); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.ready.Reopen(taskWrites, err.Error())
+			retry.Failed(ctx, err)
+			continue
+		}
+		retry.Succeeded(ctx)
+		p.ready.Complete(taskWrites, "")
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// migrated is a source that migrates the schema when it is found missing: a restored store may have an older one, or none.
+type migrated struct {
+	snapshot.Source
+	plane *plane
+}
+
+func (m *migrated) Whole(ctx context.Context, maxLog int) (snapshot.Whole, error) {
+	whole, err := m.Source.Whole(ctx, maxLog)
+	return whole, m.migrate(ctx, err)
+}
+
+func (m *migrated) Since(ctx context.Context, held snapshot.Point) (snapshot.Step, error) {
+	step, err := m.Source.Since(ctx, held)
+	return step, m.migrate(ctx, err)
+}
+
+func (m *migrated) migrate(ctx context.Context, err error) error {
+	if !postgres.SchemaMissing(err) {
+		return err
+	}
+	if failed := postgres.Migrate(ctx, m.plane.pools.Background); failed != nil {
+		return errors.Join(err, failed)
+	}
+	m.plane.log.WarnContext(ctx, "the schema was missing, and was migrated again", "reason", err.Error())
+	return err
 }
 
 // drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls

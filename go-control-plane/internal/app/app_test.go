@@ -71,11 +71,11 @@ func run(t *testing.T, c config.Config) *running {
 	t.Helper()
 	lines := &testWriter{t: t}
 	log := slog.New(slog.NewTextHandler(lines, nil))
-	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
+	pools, err := postgres.OpenPools(t.Context(), c.Postgres, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := assemble(c, pool, log)
+	p := assemble(c, pools, log)
 	p.usage.Patience = time.Second
 	p.measure()
 	listen := func() net.Listener {
@@ -102,7 +102,7 @@ func run(t *testing.T, c config.Config) *running {
 		cancel()
 		err := <-done
 		conn.Close()
-		pool.Close()
+		pools.Close()
 		return err
 	}}
 	t.Cleanup(func() {

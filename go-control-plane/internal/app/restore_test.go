@@ -4,7 +4,12 @@ package app
 
 import (
 	"maps"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
@@ -140,4 +145,69 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A store whose schema is gone is migrated, and the control plane goes on with what is in it.
+func TestASchemaThatIsMissingIsMadeAnew(t *testing.T) {
+	settings := config.Config{Postgres: postgrestest.Database(t), Kafka: noKafka(t)}
+	empty := postgrestest.Backup(t, settings.Postgres)
+	r := run(t, settings)
+	create := func(sku string) bool {
+		_, err := catalogv1.NewCatalogServiceClient(r.conn).CreateItem(t.Context(), &catalogv1.CreateItemRequest{Item: item(sku, 1)})
+		return err == nil
+	}
+	eventually(t, "mug is created", func() bool { return create("mug") })
+	eventually(t, "mug is published", func() bool { return r.plane.publisher.Stats().Resources == 1 })
+	empty()
+	eventually(t, "the catalog is empty", func() bool { return r.plane.publisher.Stats().Resources == 0 })
+	eventually(t, "it takes writes again", func() bool { return create("mug") })
+}
+
+// Readiness tells that the store takes no writes, and why, and heals with it.
+func TestReadinessTellsOfAReadOnlyStore(t *testing.T) {
+	settings := config.Config{Postgres: postgrestest.Database(t), Kafka: noKafka(t)}
+	r := run(t, settings)
+	detail := func() (status, detail string) {
+		var report struct {
+			Tasks []struct{ Name, Status, Detail string }
+		}
+		r.get(t, "/readyz", &report)
+		for _, task := range report.Tasks {
+			if task.Name == taskWrites {
+				return task.Status, task.Detail
+			}
+		}
+		return "", ""
+	}
+	writable := func() bool { status, _ := detail(); return status == "done" }
+	eventually(t, "writable", writable)
+	admin, err := pgx.Connect(t.Context(), settings.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(t.Context())
+	database := strings.TrimPrefix(admin.Config().Database, "/")
+	for _, statement := range []string{
+		`ALTER DATABASE ` + database + ` SET default_transaction_read_only = on`,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "readiness says why", func() bool { status, text := detail(); return status == "pending" && strings.Contains(text, "25006") })
+	_, err = catalogv1.NewCatalogServiceClient(r.conn).CreateItem(t.Context(), &catalogv1.CreateItemRequest{Item: item("mug", 1)})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("create: %v", err)
+	}
+	for _, statement := range []string{`SET default_transaction_read_only = off`, `ALTER DATABASE ` + database + ` RESET default_transaction_read_only`} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "writable again", writable)
+	eventually(t, "an item is created", func() bool {
+		_, err := catalogv1.NewCatalogServiceClient(r.conn).CreateItem(t.Context(), &catalogv1.CreateItemRequest{Item: item("mug", 1)})
+		return err == nil
+	})
 }

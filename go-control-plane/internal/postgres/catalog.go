@@ -31,15 +31,16 @@ type resource[R any] interface {
 
 // table is the repository of one kind of resource.
 type table[R resource[R]] struct {
-	pool     *pgxpool.Pool
-	announce Announcer
-	kind     catalog.Kind
-	name     string
-	key      string
-	columns  []string
-	scan     func(pgx.Row) (R, error)
-	values   func(R) []any
-	stamped  func(R, int64, time.Time) R
+	// pool is for writes.
+	reads, pool *pgxpool.Pool
+	announce    Announcer
+	kind        catalog.Kind
+	name        string
+	key         string
+	columns     []string
+	scan        func(pgx.Row) (R, error)
+	values      func(R) []any
+	stamped     func(R, int64, time.Time) R
 }
 
 var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
@@ -88,12 +89,12 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 }
 
 func (t *table[R]) Get(ctx context.Context, name string) (R, error) {
-	r, err := t.find(ctx, t.pool, name, "")
+	r, err := t.find(ctx, t.reads, name, "")
 	return r, translate(err)
 }
 
 func (t *table[R]) List(ctx context.Context, after string, limit int) ([]R, error) {
-	rows, err := t.pool.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit)
+	rows, err := t.reads.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -29,8 +29,11 @@ var (
 	_ ledger.Reader = (*Ledger)(nil)
 )
 
-// NextOffsets implements ledger.Book.
+// NextOffsets implements ledger.Book. It also marks the promotions that an interrupted Apply left unmarked.
 func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	if _, err := l.exhaust(ctx); err != nil {
+		return nil, err
+	}
 	return offsets(ctx, l.pool, topic, "")
 }
 
@@ -50,17 +53,11 @@ func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int6
 	return next, translate(err)
 }
 
-// Apply books a batch in one transaction.
+// Apply books a batch in one transaction, which takes no lock that catalog writes wait for until its last statements. Promotions
+// that are then exhausted are marked in a second one.
 func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booked, err error) {
 	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		booked = ledger.Booked{}
-		spent, touched := spending(b.Records)
-		if len(touched) > 0 {
-			// Catalog writes lock this row first, too. Locking it before the promotions prevents a deadlock.
-			if _, err := tx.Exec(ctx, `SELECT version FROM catalog_version FOR UPDATE`); err != nil {
-				return err
-			}
-		}
 		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
 			return err
@@ -71,17 +68,11 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 			}
 		}
 		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
-		if len(fresh) != len(b.Records) {
-			spent, touched = spending(fresh)
-		}
 		if booked.Entries, err = insert(ctx, tx, fresh); err != nil {
 			return err
 		}
-		if err := addTotals(ctx, tx, fresh); err != nil {
-			return err
-		}
 		booked.Records = len(fresh)
-		if booked.Exhausted, err = l.spend(ctx, tx, touched, spent); err != nil {
+		if err := addTotals(ctx, tx, fresh); err != nil {
 			return err
 		}
 		var batch pgx.Batch
@@ -90,8 +81,12 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 				ON CONFLICT (topic, kafka_partition) DO UPDATE
 				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset)`, b.Topic, partition, offset)
 		}
+		spend(&batch, fresh)
 		return tx.SendBatch(ctx, &batch).Close()
 	})
+	if err == nil {
+		booked.Exhausted, err = l.exhaust(ctx)
+	}
 	return booked, err
 }
 
@@ -155,48 +150,63 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 	return spent, touched
 }
 
-// spend adds discounts to the spent amounts of promotions. Exhausting a promotion is a catalog write; all of a batch share one
-// version. The caller holds the lock of catalog_version. Promotions that no longer exist, or whose budget is in another
+// spend adds discounts to the spent amounts of promotions. Promotions that no longer exist, or whose budget is in another
 // currency, are ignored.
-func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent map[expense]int64) (exhausted []string, err error) {
-	promotions := promotionTable(l.pool, l.announce)
-	var version int64
-	var at time.Time
+func spend(batch *pgx.Batch, records []ledger.Record) {
+	spent, touched := spending(records)
 	for _, e := range touched {
-		var reached bool
-		err := tx.QueryRow(ctx, `UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
-			WHERE promotion_id = $1 AND budget_currency = $2
-			RETURNING spent_minor >= budget_minor AND NOT exhausted`, e.promotion, e.currency, spent[e]).Scan(&reached)
-		if errors.Is(err, pgx.ErrNoRows) {
-			continue
-		}
+		batch.Queue(`UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
+			WHERE promotion_id = $1 AND budget_currency = $2`, e.promotion, e.currency, spent[e])
+	}
+}
+
+// exhaust marks the promotions that have spent their budget, which is a catalog write; all of them share one version.
+func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
+	const due = `SELECT promotion_id FROM promotion WHERE spent_minor >= budget_minor AND NOT exhausted`
+	var found bool
+	if err := l.pool.QueryRow(ctx, `SELECT EXISTS (`+due+`)`).Scan(&found); err != nil || !found {
+		return nil, translate(err)
+	}
+	promotions := promotionTable(l.pool, l.pool, l.announce)
+	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !reached {
-			continue
+		rows, err := tx.Query(ctx, due+` ORDER BY promotion_id FOR UPDATE`)
+		if err != nil {
+			return err
 		}
-		if version == 0 {
-			if version, at, err = nextVersion(ctx, tx); err != nil {
-				return nil, err
+		if exhausted, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
+		if len(exhausted) == 0 {
+			return errNothingDue
+		}
+		for _, id := range exhausted {
+			current, err := promotions.find(ctx, tx, id, "")
+			if err != nil {
+				return err
+			}
+			updated := promotions.stamped(current, version, at)
+			_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
+			if err != nil {
+				return err
+			}
+			if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
+				return err
 			}
 		}
-		current, err := promotions.find(ctx, tx, e.promotion, "")
-		if err != nil {
-			return nil, err
-		}
-		updated := promotions.stamped(current, version, at)
-		_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, e.promotion, version, at)
-		if err != nil {
-			return nil, err
-		}
-		if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
-			return nil, err
-		}
-		exhausted = append(exhausted, e.promotion)
+		return nil
+	})
+	if errors.Is(err, errNothingDue) {
+		return nil, nil
 	}
-	return exhausted, nil
+	return exhausted, err
 }
+
+// errNothingDue ends a transaction, so that it takes no version.
+var errNothingDue = errors.New("no promotion is to be marked")
 
 // Retire implements ledger.Book by renaming the topic of the records from an offset on.
 func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {

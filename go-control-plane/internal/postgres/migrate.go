@@ -26,7 +26,7 @@ const (
 // others wait.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return translate(pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		if _, err := c.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+		if err := takeLock(ctx, c.Conn(), migrationLock); err != nil {
 			return err
 		}
 		defer c.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
@@ -63,7 +63,8 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, string(script)); err != nil {
+			// The limit of a statement is meant for calls; a migration may have to rewrite a table.
+			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0;"+string(script)); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, `INSERT INTO schema_migration (number, file) VALUES ($1, $2)`, number, name)

@@ -36,13 +36,13 @@ func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.
 		if err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, itemTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, itemTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, taxRuleTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, taxRuleTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, promotionTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, promotionTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
 		whole.Log, err = readLog(ctx, tx, `WHERE version > (SELECT epoch_version FROM catalog_version) ORDER BY version DESC, kind DESC, name DESC LIMIT $1`, maxLog)
@@ -94,13 +94,13 @@ func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step s
 		for _, c := range step.Log {
 			names[c.Key.Kind] = append(names[c.Key.Kind], c.Key.Name)
 		}
-		if err := readNamed(ctx, tx, itemTable(nil, nil), names, step.Resources); err != nil {
+		if err := readNamed(ctx, tx, itemTable(nil, nil, nil), names, step.Resources); err != nil {
 			return err
 		}
-		if err := readNamed(ctx, tx, taxRuleTable(nil, nil), names, step.Resources); err != nil {
+		if err := readNamed(ctx, tx, taxRuleTable(nil, nil, nil), names, step.Resources); err != nil {
 			return err
 		}
-		return readNamed(ctx, tx, promotionTable(nil, nil), names, step.Resources)
+		return readNamed(ctx, tx, promotionTable(nil, nil, nil), names, step.Resources)
 	})
 	return step, err
 }

@@ -88,7 +88,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 5 {
+	if n := count(t, pool, "schema_migration"); n != 6 {
 		t.Errorf("%d migrations are noted", n)
 	}
 }
@@ -96,7 +96,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 func TestWritesAreVersioned(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items := postgres.Items(pool, announce)
+	items := postgres.Items(pool, pool, announce)
 	created, err := items.Create(ctx, mug(100), "")
 	if err != nil || created.Version != 2 {
 		t.Fatalf("%+v, %v", created, err)
@@ -143,7 +143,7 @@ func second[A any](_ A, err error) error { return err }
 func TestCreateIsRepeatable(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items := postgres.Items(pool, announce)
+	items := postgres.Items(pool, pool, announce)
 	id := uuid.NewString()
 	// A failed create leaves no trace of its id.
 	if _, err := items.Create(ctx, mug(1), ""); err != nil {
@@ -167,7 +167,7 @@ func TestCreateIsRepeatable(t *testing.T) {
 	if _, err := items.Create(ctx, other, id); !errors.Is(err, catalog.ErrRequestIDReused) {
 		t.Errorf("other content: %v", err)
 	}
-	rules := postgres.TaxRules(pool, announce)
+	rules := postgres.TaxRules(pool, pool, announce)
 	if _, err := rules.Create(ctx, catalog.TaxRule{Jurisdiction: "DE", Category: "standard"}, id); !errors.Is(err, catalog.ErrRequestIDReused) {
 		t.Errorf("other kind: %v", err)
 	}
@@ -207,7 +207,7 @@ func TestCreateIsRepeatable(t *testing.T) {
 func TestChangeLogLeadsToTheState(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items, rules, promotions := postgres.Items(pool, announce), postgres.TaxRules(pool, announce), postgres.Promotions(pool, announce)
+	items, rules, promotions := postgres.Items(pool, pool, announce), postgres.TaxRules(pool, pool, announce), postgres.Promotions(pool, pool, announce)
 	source := postgres.NewSnapshotSource(pool)
 	whole, err := source.Whole(ctx, 100)
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
@@ -268,7 +268,7 @@ func window(discount int64) ledger.Window {
 func TestUsageIsBookedOnce(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	if _, err := postgres.Promotions(pool, announce).Create(ctx, half(100), ""); err != nil {
+	if _, err := postgres.Promotions(pool, pool, announce).Create(ctx, half(100), ""); err != nil {
 		t.Fatal(err)
 	}
 	book := postgres.NewLedger(pool, announce)
@@ -287,7 +287,7 @@ func TestUsageIsBookedOnce(t *testing.T) {
 		t.Errorf("next %v, %v", next, err)
 	}
 	promotion := func() catalog.Promotion {
-		p, err := postgres.Promotions(pool, announce).Get(ctx, "half")
+		p, err := postgres.Promotions(pool, pool, announce).Get(ctx, "half")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -396,7 +396,7 @@ func TestTotalsAreExact(t *testing.T) {
 func TestWritesAndBookingsMeet(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	promotions := postgres.Promotions(pool, announce)
+	promotions := postgres.Promotions(pool, pool, announce)
 	if _, err := promotions.Create(ctx, half(1<<40), ""); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ type Readings struct {
 	OutboxLag, OutboxPublished                                                            func() int64
 	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters                            func() int64
 	Nodes                                                                                 func() []Node
-	Pool                                                                                  func() Pool
+	Pools                                                                                 func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
@@ -30,7 +30,7 @@ type Node struct {
 	Rejects int
 }
 
-// Pool is the state of the connection pool of Postgres.
+// Pool is the state of a connection pool of Postgres.
 type Pool struct {
 	// Name identifies the pool.
 	Name            string
@@ -54,7 +54,7 @@ func Observe(r Readings) {
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
 	i.observeFleet(r.Nodes)
-	i.observePool(r.Pool)
+	i.observePools(r.Pools)
 }
 
 func (i instruments) observeFleet(read func() []Node) {
@@ -84,8 +84,8 @@ func (i instruments) observeFleet(read func() []Node) {
 	}, nodes, applied, age, rejects)
 }
 
-// observePool uses the names of the semantic conventions for database client metrics.
-func (i instruments) observePool(read func() Pool) {
+// observePools uses the names of the semantic conventions for database client metrics.
+func (i instruments) observePools(read func() []Pool) {
 	count := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.count", metric.WithUnit("{connection}"),
 		metric.WithDescription("Connections of the pool, by state.")))
 	limit := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.max", metric.WithUnit("{connection}"),
@@ -93,12 +93,13 @@ func (i instruments) observePool(read func() Pool) {
 	timeouts := made(i.meter.Int64ObservableCounter("db.client.connection.timeouts", metric.WithUnit("{timeout}"),
 		metric.WithDescription("Requests for a connection that were given up.")))
 	i.observe(func(o metric.Observer) {
-		p := read()
-		name := attribute.String("db.client.connection.pool.name", p.Name)
-		o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
-		o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
-		o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
-		o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		for _, p := range read() {
+			name := attribute.String("db.client.connection.pool.name", p.Name)
+			o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
+			o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
+			o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
+			o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		}
 	}, count, limit, timeouts)
 }
 
