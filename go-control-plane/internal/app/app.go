@@ -193,7 +193,7 @@ func (p *plane) nodes() []telemetry.Node {
 	known := p.registry.Nodes()
 	nodes := make([]telemetry.Node, len(known))
 	for i, n := range known {
-		nodes[i] = telemetry.Node{ID: n.ID, Connected: n.Connected, AppliedVersion: n.AppliedVersion,
+		nodes[i] = telemetry.Node{ID: n.ID, Connected: n.Connected, Elsewhere: !p.registry.Own(n), AppliedVersion: n.AppliedVersion,
 			ConfigAge: p.publisher.Age(n.AppliedVersion, now), Rejects: len(n.Rejects)}
 	}
 	return nodes

@@ -18,7 +18,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/catalog"
-	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/money"
 	"hybrid/control-plane/internal/outbox"
@@ -88,7 +87,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 6 {
+	if n := count(t, pool, "schema_migration"); n != 7 {
 		t.Errorf("%d migrations are noted", n)
 	}
 }
@@ -426,34 +425,6 @@ func TestWritesAndBookingsMeet(t *testing.T) {
 	both.Wait()
 	if p, err := promotions.Get(ctx, "half"); err != nil || p.SpentMinor != 2*rounds {
 		t.Errorf("%+v, %v", p, err)
-	}
-}
-
-func TestFleetComesBack(t *testing.T) {
-	pool := open(t)
-	store := postgres.NewFleetStore(pool)
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	nodes := []fleet.Node{
-		{ID: "a", SoftwareVersion: "1", Connected: true, ConnectedAt: at, LastHeartbeatAt: at, OfferedVersion: 7, AppliedVersion: 6, AppliedAt: at,
-			Rejects: []fleet.Reject{{Key: catalog.Key{Kind: catalog.KindItem, Name: "mug"}, Version: 7, Field: "name", Code: "ODD", Text: "odd"}}},
-		{ID: "b", ConnectedAt: at, LastHeartbeatAt: at},
-	}
-	if err := store.SaveNodes(t.Context(), nodes); err != nil {
-		t.Fatal(err)
-	}
-	nodes[0].Rejects[0].Code = "ODDER"
-	if err := store.SaveNodes(t.Context(), nodes[:1]); err != nil {
-		t.Fatal(err)
-	}
-	read, err := store.LoadNodes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range read {
-		read[i].ConnectedAt, read[i].LastHeartbeatAt = read[i].ConnectedAt.UTC(), read[i].LastHeartbeatAt.UTC()
-	}
-	if fmt.Sprint(read) != fmt.Sprint(nodes) {
-		t.Errorf("read %v\nwant %v", read, nodes)
 	}
 }
 

@@ -22,6 +22,8 @@ type Readings struct {
 type Node struct {
 	ID        string
 	Connected bool
+	// Elsewhere is true if another control plane has its stream, and measures it.
+	Elsewhere bool
 	// AppliedVersion prices the node's quotes. ConfigAge is the time since the commit of the oldest version that the node has
 	// not applied; 0 if there is none.
 	AppliedVersion int64
@@ -70,7 +72,7 @@ func (i instruments) observeFleet(read func() []Node) {
 		count := map[bool]int64{}
 		for _, n := range read() {
 			count[n.Connected]++
-			if !n.Connected {
+			if !n.Connected || n.Elsewhere {
 				continue
 			}
 			id := metric.WithAttributes(attribute.String("hybrid.node.id", n.ID))
