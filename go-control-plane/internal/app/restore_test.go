@@ -76,6 +76,7 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 				})
 				return version
 			}
+			eventually(t, "the catalog is read", func() bool { return r.plane.publisher.Stats().Ready })
 			mug := create("mug", 100)
 			var restore func()
 			if c.inPlace {

@@ -122,8 +122,9 @@ func (s *FleetStore) Save(ctx context.Context, changes []fleet.Change) error {
 			}
 			replaced = append(replaced, c.ID)
 			for _, r := range c.Rejects {
-				ids, kinds, names, fields = append(ids, c.ID), append(kinds, string(r.Key.Kind)), append(names, r.Key.Name), append(fields, r.Field)
-				codes, texts, versions = append(codes, r.Code), append(texts, r.Text), append(versions, r.Version)
+				ids, kinds, names = append(ids, c.ID), append(kinds, string(r.Key.Kind)), append(names, storable(r.Key.Name))
+				fields, codes, texts = append(fields, storable(r.Field)), append(codes, storable(r.Code)), append(texts, storable(r.Text))
+				versions = append(versions, r.Version)
 			}
 		}
 		if len(replaced) == 0 {
@@ -132,7 +133,8 @@ func (s *FleetStore) Save(ctx context.Context, changes []fleet.Change) error {
 		var batch pgx.Batch
 		batch.Queue(`DELETE FROM fleet_reject WHERE node_id = ANY($1)`, replaced)
 		batch.Queue(`INSERT INTO fleet_reject (node_id, kind, name, version, field, code, message)
-			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])`,
+			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+			ON CONFLICT DO NOTHING`,
 			ids, kinds, names, versions, fields, codes, texts)
 		return tx.SendBatch(ctx, &batch).Close()
 	})
@@ -145,7 +147,7 @@ func saveNodes(ctx context.Context, tx pgx.Tx, changes []fleet.Change) (map[stri
 	connected, since, heard, applied := make([]bool, n), make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
 	offered, versions := make([]int64, n), make([]int64, n)
 	for i, c := range changes {
-		ids[i], software[i], owners[i] = c.ID, c.SoftwareVersion, c.Owner
+		ids[i], software[i], owners[i] = c.ID, storable(c.SoftwareVersion), c.Owner
 		connected[i], since[i], heard[i], applied[i] = c.Connected, c.ConnectedAt, c.LastHeartbeatAt, nullable(c.AppliedAt)
 		offered[i], versions[i] = c.OfferedVersion, c.AppliedVersion
 	}

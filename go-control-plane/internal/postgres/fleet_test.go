@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,5 +87,28 @@ func TestFleetComesBack(t *testing.T) {
 	}
 	if loaded := load(time.Now()); !loaded.Anew || len(loaded.Nodes) != 2 {
 		t.Errorf("after a restore: %+v", loaded)
+	}
+}
+
+// Text that Postgres refuses keeps no node from being stored.
+func TestTextThatPostgresRefuses(t *testing.T) {
+	store := postgres.NewFleetStore(open(t))
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, odd := range []string{"\x00", "a\x00b", "\xff", "\xed\xa0\x80"} {
+		reject := fleet.Reject{Key: catalog.Key{Kind: catalog.KindItem, Name: odd}, Field: odd, Code: odd, Text: odd}
+		same := reject
+		same.Key.Name = strings.ToValidUTF8(strings.ReplaceAll(odd, "\x00", "\uFFFD"), "\uFFFD")
+		changes := []fleet.Change{
+			{Node: fleet.Node{ID: "odd", SoftwareVersion: odd, ConnectedAt: at, LastHeartbeatAt: at, Rejects: []fleet.Reject{reject, same}}, Rejected: true},
+			{Node: fleet.Node{ID: "plain", SoftwareVersion: "1" + odd, ConnectedAt: at, LastHeartbeatAt: at}},
+		}
+		if err := store.Save(t.Context(), changes); err != nil {
+			t.Errorf("%q: %v", odd, err)
+			continue
+		}
+		loaded, err := store.Load(t.Context(), "me", time.Time{})
+		if err != nil || len(loaded.Nodes) != 2 || len(loaded.Nodes[0].Rejects) != 1 || loaded.Nodes[0].Rejects[0].Text != same.Key.Name {
+			t.Errorf("%q: %+v, %v", odd, loaded, err)
+		}
 	}
 }
