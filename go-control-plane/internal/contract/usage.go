@@ -79,7 +79,7 @@ func ParseUsageWindow(value []byte) (ledger.Window, error) {
 	}
 	for i, l := range m.GetLines() {
 		w.Lines[i] = ledger.Line{
-			SKU: l.GetSku(), PromotionID: l.GetPromotionId(), Lines: l.GetLines(), Quantity: l.GetQuantity(),
+			SKU: l.GetSku(), PromotionID: l.GetPromotionId(), PromotionCreatedVersion: l.GetPromotionCreatedVersion(), Lines: l.GetLines(), Quantity: l.GetQuantity(),
 			DiscountMinor: l.GetDiscountMinor(), NetMinor: l.GetNetMinor(), TaxMinor: l.GetTaxMinor(), GrossMinor: l.GetGrossMinor(),
 		}
 	}
@@ -91,7 +91,7 @@ func LedgerEntry(e ledger.Entry) *usagev1.LedgerEntry {
 	return &usagev1.LedgerEntry{
 		EntryId: e.ID, WindowStart: Timestamp(e.Start), WindowEnd: Timestamp(e.End), CurrencyCode: e.Currency, Jurisdiction: e.Jurisdiction,
 		Line: &usagev1.UsageLine{
-			Sku: e.Line.SKU, PromotionId: e.Line.PromotionID, Lines: e.Line.Lines, Quantity: e.Line.Quantity,
+			Sku: e.Line.SKU, PromotionId: e.Line.PromotionID, PromotionCreatedVersion: e.Line.PromotionCreatedVersion, Lines: e.Line.Lines, Quantity: e.Line.Quantity,
 			DiscountMinor: e.Line.DiscountMinor, NetMinor: e.Line.NetMinor, TaxMinor: e.Line.TaxMinor, GrossMinor: e.Line.GrossMinor,
 		},
 		BookedAt: Timestamp(e.BookedAt),

@@ -28,6 +28,8 @@ type Window struct {
 // Line is the part of one sku and one promotion, if any. Amounts are minor units of the window's currency.
 type Line struct {
 	SKU, PromotionID string
+	// PromotionCreatedVersion tells the promotion from others that had its id before; 0 if that is not known.
+	PromotionCreatedVersion int64
 	// Lines is the number of quote lines, Quantity the number of pieces.
 	Lines, Quantity                               int64
 	DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
@@ -63,6 +65,8 @@ func (l Line) validate() error {
 		return fmt.Errorf("sku %q is malformed", l.SKU)
 	case l.PromotionID != "" && !catalog.ValidKey(l.PromotionID):
 		return fmt.Errorf("promotion_id %q is malformed", l.PromotionID)
+	case l.PromotionCreatedVersion < 0:
+		return fmt.Errorf("promotion_created_version is %d", l.PromotionCreatedVersion)
 	case l.Lines < 0 || l.Quantity < 0:
 		return fmt.Errorf("lines and quantity must not be negative")
 	case l.DiscountMinor < 0 || l.NetMinor < 0 || l.TaxMinor < 0:

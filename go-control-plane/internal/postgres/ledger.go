@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,7 +105,7 @@ func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries in
 			r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction, w.Quotes, now)
 		for _, line := range w.Lines {
 			rows = append(rows, []any{r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction,
-				line.SKU, line.PromotionID, line.Lines, line.Quantity, line.DiscountMinor, line.NetMinor, line.TaxMinor, line.GrossMinor, now})
+				line.SKU, line.PromotionID, line.PromotionCreatedVersion, line.Lines, line.Quantity, line.DiscountMinor, line.NetMinor, line.TaxMinor, line.GrossMinor, now})
 		}
 	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
@@ -114,14 +115,16 @@ func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries in
 		return 0, nil
 	}
 	columns := []string{"topic", "kafka_partition", "kafka_offset", "window_start", "window_end", "currency_code", "jurisdiction",
-		"sku", "promotion_id", "lines", "quantity", "discount_minor", "net_minor", "tax_minor", "gross_minor", "booked_at"}
+		"sku", "promotion_id", "promotion_created_version", "lines", "quantity", "discount_minor", "net_minor", "tax_minor", "gross_minor", "booked_at"}
 	n, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger_entry"}, columns, pgx.CopyFromRows(rows))
 	return int(n), err
 }
 
-// expense identifies the discounts of one promotion in one currency.
+// expense identifies the discounts of one promotion in one currency, and of one window if only that tells which promotion it was.
 type expense struct {
 	promotion, currency string
+	created             int64
+	windowEnd           time.Time
 }
 
 // spending returns the sums of discounts. A sum saturates at the largest int64, which is above every budget.
@@ -132,7 +135,10 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 			if line.PromotionID == "" || line.DiscountMinor == 0 {
 				continue
 			}
-			e := expense{line.PromotionID, r.Window.Currency}
+			e := expense{promotion: line.PromotionID, currency: r.Window.Currency, created: line.PromotionCreatedVersion}
+			if e.created == 0 {
+				e.windowEnd = r.Window.End
+			}
 			sum, err := money.Add(spent[e], line.DiscountMinor)
 			if err != nil {
 				sum = 1<<63 - 1
@@ -140,23 +146,22 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 			spent[e] = sum
 		}
 	}
-	touched := make([]expense, 0, len(spent))
-	for e := range spent {
-		touched = append(touched, e)
-	}
-	slices.SortFunc(touched, func(a, b expense) int {
-		return cmp.Or(cmp.Compare(a.promotion, b.promotion), cmp.Compare(a.currency, b.currency))
+	touched := slices.SortedFunc(maps.Keys(spent), func(a, b expense) int {
+		return cmp.Or(cmp.Compare(a.promotion, b.promotion), cmp.Compare(a.currency, b.currency), cmp.Compare(a.created, b.created), a.windowEnd.Compare(b.windowEnd))
 	})
 	return spent, touched
 }
 
-// spend adds discounts to the spent amounts of promotions. Promotions that no longer exist, or whose budget is in another
-// currency, are ignored.
+// spend adds discounts to the spent amounts of promotions. Promotions that no longer exist, whose budget is in another currency, or
+// that have the id of one that was deleted, are ignored.
 func spend(batch *pgx.Batch, records []ledger.Record) {
 	spent, touched := spending(records)
 	for _, e := range touched {
 		batch.Queue(`UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
-			WHERE promotion_id = $1 AND budget_currency = $2`, e.promotion, e.currency, spent[e])
+			WHERE promotion_id = $1 AND budget_currency = $2 AND CASE WHEN $4::bigint <> 0 THEN created_version = $4
+				ELSE created_at < $5 OR NOT EXISTS (SELECT FROM catalog_change c
+					WHERE c.kind = 'promotion' AND c.name = promotion_id AND c.deleted AND c.version < created_version) END`,
+			e.promotion, e.currency, spent[e], e.created, e.windowEnd)
 	}
 }
 
@@ -225,13 +230,13 @@ func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from
 // Entries implements ledger.Reader.
 func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
 	rows, err := l.pool.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
-		lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
+		promotion_created_version, lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
 		FROM ledger_entry WHERE entry_id > $1 ORDER BY entry_id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
 	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ledger.Entry, err error) {
-		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.Lines,
+		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.PromotionCreatedVersion, &e.Line.Lines,
 			&e.Line.Quantity, &e.Line.DiscountMinor, &e.Line.NetMinor, &e.Line.TaxMinor, &e.Line.GrossMinor, &e.BookedAt)
 		return e, err
 	})

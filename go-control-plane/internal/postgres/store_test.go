@@ -87,7 +87,7 @@ func TestMigrationsRunOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 7 {
+	if n := count(t, pool, "schema_migration"); n != 8 {
 		t.Errorf("%d migrations are noted", n)
 	}
 }
@@ -322,6 +322,69 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 	if n := count(t, pool, "usage_record"); n != 4 {
 		t.Errorf("%d records, want 4", n)
+	}
+}
+
+// Usage counts for the promotion that priced it, not for another that was given its id.
+func TestUsageOfADeletedPromotion(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	promotions := postgres.Promotions(pool, pool, announce)
+	first, err := promotions.Create(ctx, half(100), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raised := first
+	raised.Budget.Minor = 200
+	if first, err = promotions.Update(ctx, raised); err != nil || first.CreatedVersion != 2 || first.Version != 3 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	book := postgres.NewLedger(pool, announce)
+	offset := int64(0)
+	apply := func(discount, created int64, end time.Time) {
+		t.Helper()
+		w := window(discount)
+		w.Start, w.End, w.Lines[0].PromotionCreatedVersion = end.Add(-10*time.Second), end, created
+		offset++
+		if _, err := book.Apply(ctx, ledger.Batch{Topic: "usage", Next: map[int32]int64{0: offset},
+			Records: []ledger.Record{{Topic: "usage", Offset: offset - 1, Window: w}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spent := func() int64 {
+		t.Helper()
+		p, err := promotions.Get(ctx, "half")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.SpentMinor
+	}
+	longAgo := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	apply(1, first.CreatedVersion, longAgo)
+	apply(2, 0, longAgo)
+	if got := spent(); got != 3 {
+		t.Errorf("the only one with the id has spent %d, want 3", got)
+	}
+	if err := promotions.Delete(ctx, "half", first.Version); err != nil {
+		t.Fatal(err)
+	}
+	second, err := promotions.Create(ctx, half(100), "")
+	if err != nil || second.CreatedVersion != second.Version || second.SpentMinor != 0 {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	apply(4, first.CreatedVersion, time.Now().Add(time.Minute))
+	apply(8, 0, longAgo)
+	if got := spent(); got != 0 {
+		t.Errorf("the second has spent %d of the first", got)
+	}
+	apply(16, second.CreatedVersion, longAgo)
+	apply(32, 0, time.Now().Add(time.Minute))
+	if got := spent(); got != 48 {
+		t.Errorf("the second has spent %d, want 48", got)
+	}
+	entries, err := book.Entries(ctx, 0, 10)
+	if err != nil || len(entries) != 6 || entries[0].Line.PromotionCreatedVersion != first.CreatedVersion {
+		t.Errorf("%+v, %v", entries, err)
 	}
 }
 

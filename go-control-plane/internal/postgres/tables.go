@@ -66,11 +66,11 @@ func promotionTable(reads, writes *pgxpool.Pool, announce Announcer) *table[cata
 	return &table[catalog.Promotion]{
 		reads: reads, pool: writes, announce: announce, kind: catalog.KindPromotion, name: "promotion", key: "promotion_id",
 		columns: []string{"promotion_id", "name", "percent_off_ppm", "amount_off_minor", "skus", "coupon", "min_quantity",
-			"starts_at", "ends_at", "budget_currency", "budget_minor", "spent_minor", "exhausted", "version", "updated_at"},
+			"starts_at", "ends_at", "budget_currency", "budget_minor", "spent_minor", "exhausted", "created_version", "version", "updated_at"},
 		scan: func(row pgx.Row) (p catalog.Promotion, err error) {
 			var starts, ends *time.Time
 			err = row.Scan(&p.ID, &p.Name, &p.PercentOffPPM, &p.AmountOffMinor, &p.SKUs, &p.Coupon, &p.MinQuantity,
-				&starts, &ends, &p.Budget.Currency, &p.Budget.Minor, &p.SpentMinor, &p.Exhausted, &p.Version, &p.UpdatedAt)
+				&starts, &ends, &p.Budget.Currency, &p.Budget.Minor, &p.SpentMinor, &p.Exhausted, &p.CreatedVersion, &p.Version, &p.UpdatedAt)
 			p.StartsAt, p.EndsAt, p.UpdatedAt = instant(starts), instant(ends), p.UpdatedAt.UTC()
 			return p, err
 		},
@@ -80,11 +80,14 @@ func promotionTable(reads, writes *pgxpool.Pool, announce Announcer) *table[cata
 				skus = []string{}
 			}
 			return []any{p.ID, p.Name, p.PercentOffPPM, p.AmountOffMinor, skus, p.Coupon, p.MinQuantity,
-				nullable(p.StartsAt), nullable(p.EndsAt), p.Budget.Currency, p.Budget.Minor, p.SpentMinor, p.Exhausted, p.Version, p.UpdatedAt}
+				nullable(p.StartsAt), nullable(p.EndsAt), p.Budget.Currency, p.Budget.Minor, p.SpentMinor, p.Exhausted, p.CreatedVersion, p.Version, p.UpdatedAt}
 		},
 		stamped: func(p catalog.Promotion, version int64, at time.Time) catalog.Promotion {
 			p.Exhausted = p.SpentMinor >= p.Budget.Minor
 			p.Version, p.UpdatedAt = version, at
+			if p.CreatedVersion == 0 {
+				p.CreatedVersion = version
+			}
 			return p
 		},
 	}
