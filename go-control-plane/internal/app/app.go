@@ -43,6 +43,9 @@ const (
 
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
+
+	// pruneInterval is how often what is no longer needed is deleted.
+	pruneInterval = 10 * time.Minute
 )
 
 // The tasks of readiness.
@@ -108,6 +111,7 @@ type plane struct {
 	deadLetters *kafka.Producer
 	relay       *outbox.Relay
 	usage       *kafka.UsageConsumer
+	retention   *postgres.Retention
 	services    grpcapi.Services
 	streams     *telemetry.Streams
 	// relayWake and builderWake receive a value after a commit.
@@ -122,7 +126,7 @@ type plane struct {
 
 func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pools: pools, log: log,
+		pools: pools, log: log, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
 		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
 		publisher:   snapshot.NewPublisher(),
@@ -301,6 +305,7 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		}
 		work.Go(func() { p.builder.Run(ctx) })
 		work.Go(func() { p.watchWrites(ctx) })
+		work.Go(func() { p.prune(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
 		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
 		if err := p.broker.EnsureTopics(ctx, topics, p.log, func(reason string) { p.ready.Reopen(taskTopics, reason) }); err != nil {
@@ -344,6 +349,22 @@ func (p *plane) watchWrites(ctx context.Context) {
 		}
 		retry.Succeeded(ctx)
 		p.ready.Complete(taskWrites, "")
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune deletes at intervals what is no longer needed.
+func (p *plane) prune(ctx context.Context) {
+	ticker := time.NewTicker(pruneInterval)
+	defer ticker.Stop()
+	for {
+		if err := p.retention.Prune(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "deleting what is no longer needed failed; the next attempt is in "+pruneInterval.String(), "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -45,13 +47,15 @@ type table[R resource[R]] struct {
 
 var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
 
+// errRepeated rolls back a write that was done before.
+var errRepeated = errors.New("the write was done before")
+
 func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
 	hash, err := contentHash(t.stamped(r, 0, time.Time{}))
 	if err != nil {
 		return r, err
 	}
 	created := r
-	repeated := errors.New("repeated")
 	err = inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
@@ -64,7 +68,7 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 			}
 			if found {
 				created = first
-				return repeated
+				return errRepeated
 			}
 		}
 		created = t.stamped(r, version, at)
@@ -82,7 +86,7 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 		}
 		return record(ctx, tx, t.announce, write{key: r.Key(), resource: created, version: version, at: at})
 	})
-	if errors.Is(err, repeated) {
+	if errors.Is(err, errRepeated) {
 		err = nil
 	}
 	return created, err
@@ -113,12 +117,16 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		if err != nil {
 			return err
 		}
-		if current.ResourceVersion() != r.ResourceVersion() {
-			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
-		}
 		merged, err := r.Replacing(current)
 		if err != nil {
 			return err
+		}
+		if current.ResourceVersion() != r.ResourceVersion() {
+			if done, err := t.isUpdate(ctx, tx, r.ResourceVersion(), merged, current); err != nil || done {
+				updated = current
+				return cmp.Or(err, errRepeated)
+			}
+			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
 		}
 		updated = t.stamped(merged, version, at)
 		if _, err := tx.Exec(ctx, t.updateSQL(), append(t.values(updated), r.Key().Name)...); err != nil {
@@ -126,7 +134,26 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		}
 		return record(ctx, tx, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
 	})
+	if errors.Is(err, errRepeated) {
+		err = nil
+	}
 	return updated, err
+}
+
+// isUpdate reports whether current is what the update of version base to merged leads to: the caller may have lost the answer,
+// and repeats it.
+func (t *table[R]) isUpdate(ctx context.Context, q querier, base int64, merged, current R) (bool, error) {
+	same := func(r R) []any { return t.values(t.stamped(r, current.ResourceVersion(), time.Time{})) }
+	if !reflect.DeepEqual(same(merged), same(current)) {
+		return false, nil
+	}
+	var previous int64
+	err := q.QueryRow(ctx, `SELECT coalesce(previous_version, 0) FROM catalog_change WHERE version = $1 AND kind = $2 AND name = $3`,
+		current.ResourceVersion(), t.kind, current.Key().Name).Scan(&previous)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return previous == base, err
 }
 
 func (t *table[R]) Delete(ctx context.Context, name string, version int64) error {

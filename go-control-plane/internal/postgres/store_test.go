@@ -65,33 +65,6 @@ func count(t *testing.T, pool *pgxpool.Pool, table string) (n int) {
 	return n
 }
 
-func TestMigrationsRunOnce(t *testing.T) {
-	uri := postgrestest.Database(t)
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			pool, err := postgres.Open(t.Context(), uri, nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer pool.Close()
-			if err := postgres.Migrate(t.Context(), pool); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	pool, err := postgres.Open(t.Context(), uri, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 8 {
-		t.Errorf("%d migrations are noted", n)
-	}
-}
-
 func TestWritesAreVersioned(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
@@ -113,7 +86,9 @@ func TestWritesAreVersioned(t *testing.T) {
 	if err != nil || updated.Version != 3 || updated.UnitPrice.Minor != 200 {
 		t.Fatalf("%+v, %v", updated, err)
 	}
-	if _, err := items.Update(ctx, change); !errors.Is(err, catalog.ErrVersionMismatch) {
+	stale := change
+	stale.UnitPrice.Minor = 300
+	if _, err := items.Update(ctx, stale); !errors.Is(err, catalog.ErrVersionMismatch) {
 		t.Errorf("from an old version: %v", err)
 	}
 	if err := items.Delete(ctx, "mug", created.Version); !errors.Is(err, catalog.ErrVersionMismatch) {
@@ -134,6 +109,51 @@ func TestWritesAreVersioned(t *testing.T) {
 	pending, err := postgres.NewOutbox(pool).Pending(ctx, 10)
 	if err != nil || len(pending) != 3 || pending[2].Value != nil || string(pending[2].Key) != "item/mug" {
 		t.Errorf("pending: %v, %v", pending, err)
+	}
+}
+
+// An update whose answer was lost can be repeated, until another write has followed it.
+func TestUpdatesAreRepeatable(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	promotions := postgres.Promotions(pool, pool, announce)
+	created, err := promotions.Create(ctx, half(100), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := created
+	change.Name, change.StartsAt = "Twice", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	first, err := promotions.Update(ctx, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := promotions.Update(ctx, change); err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
+		t.Errorf("again: %+v, %v; want %+v", again, err, first)
+	}
+	if n := count(t, pool, "outbox"); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+	other := change
+	other.Name = "Thrice"
+	if _, err := promotions.Update(ctx, other); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("other content: %v", err)
+	}
+	older := change
+	older.Version--
+	if _, err := promotions.Update(ctx, older); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("another base: %v", err)
+	}
+	back := first
+	back.Name = "Half"
+	if back, err = promotions.Update(ctx, back); err != nil {
+		t.Fatal(err)
+	}
+	back.Name = "Twice"
+	if _, err = promotions.Update(ctx, back); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := promotions.Update(ctx, change); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("the same content, after other writes: %v", err)
 	}
 }
 
