@@ -72,11 +72,11 @@ func run(t *testing.T, c config.Config) *running {
 	t.Helper()
 	lines := &testWriter{t: t}
 	log := slog.New(slog.NewTextHandler(lines, nil))
-	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
+	pools, err := postgres.OpenPools(t.Context(), c.Postgres, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := assemble(c, pool, log)
+	p := assemble(c, pools, log)
 	p.usage.Patience = time.Second
 	p.measure(new(atomic.Int64))
 	listen := func() net.Listener {
@@ -103,7 +103,7 @@ func run(t *testing.T, c config.Config) *running {
 		cancel()
 		err := <-done
 		conn.Close()
-		pool.Close()
+		pools.Close()
 		return err
 	}}
 	t.Cleanup(func() {

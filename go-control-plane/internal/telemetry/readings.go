@@ -16,13 +16,15 @@ type Readings struct {
 	OutboxLag, OutboxPublished                                                            func() int64
 	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters                            func() int64
 	Nodes                                                                                 func() []Node
-	Pool                                                                                  func() Pool
+	Pools                                                                                 func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
 type Node struct {
 	ID        string
 	Connected bool
+	// Elsewhere is true if another control plane has its stream, and measures it.
+	Elsewhere bool
 	// AppliedVersion prices the node's quotes. ConfigAge is the time since the commit of the oldest version that the node has
 	// not applied; 0 if there is none.
 	AppliedVersion int64
@@ -31,7 +33,7 @@ type Node struct {
 	Rejects int
 }
 
-// Pool is the state of the connection pool of Postgres.
+// Pool is the state of a connection pool of Postgres.
 type Pool struct {
 	// Name identifies the pool.
 	Name            string
@@ -56,7 +58,7 @@ func Observe(r Readings) {
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
 	i.observeFleet(r.Nodes)
-	i.observePool(r.Pool)
+	i.observePools(r.Pools)
 }
 
 func (i instruments) observeFleet(read func() []Node) {
@@ -72,7 +74,7 @@ func (i instruments) observeFleet(read func() []Node) {
 		count := map[bool]int64{}
 		for _, n := range read() {
 			count[n.Connected]++
-			if !n.Connected {
+			if !n.Connected || n.Elsewhere {
 				continue
 			}
 			id := metric.WithAttributes(attribute.String("hybrid.node.id", n.ID))
@@ -86,8 +88,8 @@ func (i instruments) observeFleet(read func() []Node) {
 	}, nodes, applied, age, rejects)
 }
 
-// observePool uses the names of the semantic conventions for database client metrics.
-func (i instruments) observePool(read func() Pool) {
+// observePools uses the names of the semantic conventions for database client metrics.
+func (i instruments) observePools(read func() []Pool) {
 	count := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.count", metric.WithUnit("{connection}"),
 		metric.WithDescription("Connections of the pool, by state.")))
 	limit := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.max", metric.WithUnit("{connection}"),
@@ -95,12 +97,13 @@ func (i instruments) observePool(read func() Pool) {
 	timeouts := made(i.meter.Int64ObservableCounter("db.client.connection.timeouts", metric.WithUnit("{timeout}"),
 		metric.WithDescription("Requests for a connection that were given up.")))
 	i.observe(func(o metric.Observer) {
-		p := read()
-		name := attribute.String("db.client.connection.pool.name", p.Name)
-		o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
-		o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
-		o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
-		o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		for _, p := range read() {
+			name := attribute.String("db.client.connection.pool.name", p.Name)
+			o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
+			o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
+			o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
+			o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		}
 	}, count, limit, timeouts)
 }
 

@@ -66,7 +66,7 @@ func observeSevens() {
 		Nodes: func() []Node {
 			return []Node{{ID: "a", Connected: true, AppliedVersion: 5, ConfigAge: 1500 * time.Millisecond, Rejects: 2}, {ID: "b", AppliedVersion: 1}}
 		},
-		Pool: func() Pool { return Pool{"db:5432/hybrid", 3, 4, 8, 1} }})
+		Pools: func() []Pool { return []Pool{{"db:5432/hybrid", 3, 4, 8, 1}} }})
 }
 
 func TestAllSignalsReachTheCollector(t *testing.T) {

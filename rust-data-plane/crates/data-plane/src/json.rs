@@ -120,7 +120,7 @@ struct OutLine<'a>(&'a PricedLine);
 impl Serialize for OutLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let line = self.0;
-        let mut out = serializer.serialize_struct("PricedLine", 9)?;
+        let mut out = serializer.serialize_struct("PricedLine", 10)?;
         out.serialize_field("sku", &line.sku)?;
         out.serialize_field("quantity", &Text(line.quantity))?;
         out.serialize_field("unitPriceMinor", &Text(line.unit_price_minor))?;
@@ -131,6 +131,7 @@ impl Serialize for OutLine<'_> {
         out.serialize_field("taxRatePpm", &Text(line.tax_rate_ppm))?;
         if !line.promotion_id.is_empty() {
             out.serialize_field("promotionId", &line.promotion_id)?;
+            out.serialize_field("promotionCreatedVersion", &Text(line.promotion_created_version))?;
         }
         out.end()
     }

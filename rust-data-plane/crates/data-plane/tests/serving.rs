@@ -38,12 +38,14 @@ async fn quotes_over_grpc_and_json_are_alike_and_reported() {
     let quote = client.quote(request).await.unwrap().into_inner();
     assert_eq!((quote.net_minor, quote.discount_minor, quote.snapshot_version), (2835, 315, 4));
     assert_eq!((quote.tax_minor, quote.gross_minor, quote.lines[0].promotion_id.as_str()), (539, 3374, "ten"));
+    assert_eq!(quote.lines[0].promotion_created_version, 4);
     assert_eq!(uuid::Uuid::parse_str(&quote.quote_id).unwrap().get_version_num(), 7);
 
     let body = json!({"currencyCode": "EUR", "jurisdiction": "DE", "lines": [{"sku": "mug", "quantity": "3"}]});
     let (status, content_type, answer) = node.quote_json(body.to_string().as_bytes());
     assert_eq!((status, content_type.as_str()), (200, "application/json"));
     assert_eq!((&answer["grossMinor"], &answer["lines"][0]["promotionId"]), (&"3374".into(), &"ten".into()));
+    assert_eq!(answer["lines"][0]["promotionCreatedVersion"], "4");
 
     let events = events(&cluster, 2);
     let (event, headers) =
