@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -43,7 +44,7 @@ func (u *UsageConsumer) bookAll(ctx context.Context, topicID string, messages []
 
 // book books records in one transaction. With a reason they become dead letters instead.
 func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sarama.ConsumerMessage, reason error) (err error) {
-	batch := ledger.Batch{Topic: u.Topic, TopicID: topicID, Next: map[int32]int64{}}
+	batch := ledger.Batch{Topic: u.Topic, TopicID: topicID, From: map[int32]int64{}, Next: map[int32]int64{}}
 	// Each record has a span. The statements of the transaction belong to the first one that is sampled.
 	work := ctx
 	var spans []trace.Span
@@ -61,6 +62,9 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 	var report []func()
 	for _, m := range messages {
 		batch.Next[m.Partition] = m.Offset + 1
+		if offset, known := u.known[m.Partition]; known {
+			batch.From[m.Partition] = offset
+		}
 		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, headers(m.Headers)), "process "+u.Topic,
 			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 				attribute.String("messaging.system", "kafka"),
@@ -105,6 +109,10 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 	if err != nil {
 		return err
 	}
+	if u.known == nil {
+		u.known = map[int32]int64{}
+	}
+	maps.Copy(u.known, batch.Next)
 	u.records.Add(int64(booked.Records))
 	u.entries.Add(int64(booked.Entries))
 	for _, promotion := range booked.Exhausted {

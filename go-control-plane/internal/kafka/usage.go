@@ -57,6 +57,8 @@ type UsageConsumer struct {
 	// ends holds, by partition, the end of the log when it was last read; it is of the topic with the id endsOf.
 	ends   map[int32]int64
 	endsOf string
+	// known has the ledger's offsets as this consumer knows them.
+	known map[int32]int64
 
 	records, entries, deadLetters, missing, lag atomic.Int64
 }
@@ -85,6 +87,10 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 			retry.Succeeded(ctx)
 			u.Healthy(nil)
 		})
+		if errors.Is(err, ledger.ErrOffsetWentBack) {
+			u.Log.WarnContext(ctx, "the ledger is in an older state; what it has lost is booked again from the log", "reason", err.Error())
+			continue
+		}
 		if errors.Is(err, errOtherTopic) {
 			u.Log.InfoContext(ctx, "usage consumption starts again: "+err.Error(), "topic", u.Topic)
 			continue
@@ -154,10 +160,18 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		assigned = append(assigned, p)
 		go forward(ctx, p, merged, stop)
 	}
+	u.known = map[int32]int64{}
+	booked := make([]atomic.Int64, len(partitions))
+	for slot, partition := range partitions {
+		if position, known := next[partition]; known {
+			u.known[partition] = position.Offset
+			booked[slot].Store(position.Offset)
+		}
+	}
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		w := watcher{u, client, topicID, partitions, positions}
+		w := watcher{u, client, topicID, partitions, positions, booked}
 		if err := w.run(ctx); err != nil {
 			stop(err)
 		}
@@ -184,6 +198,7 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		for _, m := range batch {
 			if slot := slices.Index(partitions, m.Partition); slot >= 0 {
 				positions[slot].Store(m.Offset + 1)
+				booked[slot].Store(m.Offset + 1)
 			}
 		}
 	}

@@ -3,22 +3,25 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"hybrid/control-plane/internal/ledger"
 )
 
 // watcher looks at the log while it is consumed, to measure the lag and to notice what consumption itself does not: a broker
-// that is away, added partitions, another topic of the same name.
+// that is away, added partitions, another topic of the same name, a ledger that went back.
 type watcher struct {
 	*UsageConsumer
 	client     sarama.Client
 	topicID    string
 	partitions []int32
-	// positions are the next offsets to book, in the order of partitions.
-	positions []atomic.Int64
+	// positions are the next offsets to book, in the order of partitions; those in booked are the ledger's.
+	positions, booked []atomic.Int64
 }
 
 // run watches until ctx is done. It returns an error when the consumption must end.
@@ -26,7 +29,7 @@ func (w watcher) run(ctx context.Context) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
-		if err := w.look(); err != nil {
+		if err := w.look(ctx); err != nil {
 			return err
 		}
 		select {
@@ -37,12 +40,15 @@ func (w watcher) run(ctx context.Context) error {
 	}
 }
 
-func (w watcher) look() error {
+func (w watcher) look(ctx context.Context) error {
 	if err := w.client.RefreshMetadata(w.Topic); err != nil {
 		return err
 	}
 	if now, err := w.client.Partitions(w.Topic); err != nil || !slices.Equal(now, w.partitions) {
 		return cmp.Or(err, errOtherTopic)
+	}
+	if err := w.wentBack(ctx); err != nil {
+		return err
 	}
 	ends := map[int32]int64{}
 	var lag int64
@@ -70,5 +76,24 @@ func (w watcher) look() error {
 	}
 	w.ends, w.endsOf = ends, w.topicID
 	w.lag.Store(lag)
+	return nil
+}
+
+// wentBack returns an error if the ledger has an offset before that which was booked. While the ledger's store is away, this
+// tells nothing; what is booked then is compared again.
+func (w watcher) wentBack(ctx context.Context) error {
+	booked := make([]int64, len(w.booked))
+	for slot := range w.booked {
+		booked[slot] = w.booked[slot].Load()
+	}
+	stored, err := w.Book.Positions(ctx, w.Topic)
+	if err != nil {
+		return nil
+	}
+	for slot, partition := range w.partitions {
+		if now := stored[partition].Offset; now < booked[slot] {
+			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, booked[slot], now, ledger.ErrOffsetWentBack)
+		}
+	}
 	return nil
 }

@@ -115,7 +115,7 @@ func TestStepsAndQueues(t *testing.T) {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	defer first.Close()
-	for version, want := range map[int64]error{4: errGap, 5: errGap, 7: errGap} {
+	for version, want := range map[int64]error{4: ErrGap, 5: ErrGap, 7: ErrGap} {
 		if err := p.Advance(Step{Log: []Change{{Version: version, Key: key}}}); err != want {
 			t.Errorf("a step to %d: %v", version, err)
 		}

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ const queueLength = 64
 // ErrNotReady means that the catalog has not been read yet.
 var ErrNotReady = errors.New("the catalog has not been read yet")
 
-// errGap means that a step does not start at the current state.
-var errGap = errors.New("the change log has a gap")
+// ErrGap means that a step does not start at the current state.
+var ErrGap = errors.New("the change log has a gap")
 
 // Publisher holds the newest state and sends each step to every subscription. It never waits for a subscriber: one that does
 // not keep up loses its subscription.
@@ -33,6 +34,8 @@ type Publisher struct {
 	whole         *Update
 	subscriptions map[*Subscription]struct{}
 	overflows     int64
+	// foremost is the largest version that a node said to hold.
+	foremost int64
 }
 
 // NewPublisher returns a publisher without a state.
@@ -62,6 +65,23 @@ func (p *Publisher) Stats() Stats {
 		queued = max(queued, len(s.updates))
 	}
 	return Stats{p.version, p.digest, len(p.resources), len(p.subscriptions), queued, p.overflows, p.ready}
+}
+
+// Point returns the current state.
+func (p *Publisher) Point() Point {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Point{p.version, p.committed}
+}
+
+// ahead returns the largest version that a node said to hold if it is above the current one, else 0.
+func (p *Publisher) ahead() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.foremost <= p.version {
+		return 0
+	}
+	return p.foremost
 }
 
 // Age returns for how long a node that holds version has been out of date: the time since the commit of the first version
@@ -103,6 +123,7 @@ func (p *Publisher) Subscribe(held Held) (*Subscription, error) {
 	if !p.ready {
 		return nil, ErrNotReady
 	}
+	p.foremost = max(p.foremost, held.Version)
 	s := &Subscription{First: p.first(held), updates: make(chan *Update, queueLength), publisher: p}
 	p.subscriptions[s] = struct{}{}
 	return s, nil
@@ -140,7 +161,8 @@ func (p *Publisher) update(keys map[catalog.Key]struct{}) *Update {
 	return u
 }
 
-// Replace sets the state. Subscriptions receive the difference to the state before.
+// Replace sets the state. Subscriptions receive the difference to the state before, by content: after a restore, a version may
+// have another content than the one that was sent.
 func (p *Publisher) Replace(whole Whole) {
 	resources := make(map[catalog.Key]catalog.AnyResource, len(whole.Resources))
 	for _, r := range whole.Resources {
@@ -150,7 +172,7 @@ func (p *Publisher) Replace(whole Whole) {
 	defer p.mu.Unlock()
 	changed := map[catalog.Key]struct{}{}
 	for key, r := range resources {
-		if old, ok := p.resources[key]; !ok || old.ResourceVersion() != r.ResourceVersion() {
+		if old, ok := p.resources[key]; !ok || !reflect.DeepEqual(old, r) {
 			changed[key] = struct{}{}
 		}
 	}
@@ -179,7 +201,7 @@ func (p *Publisher) Advance(step Step) error {
 	last := p.version
 	for _, c := range step.Log {
 		if c.Version != last && c.Version != last+1 || c.Version == p.version {
-			return errGap
+			return ErrGap
 		}
 		last = c.Version
 	}
