@@ -4,7 +4,9 @@ package app
 
 import (
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -69,4 +71,56 @@ func TestVanishedTopicsAreMadeAgain(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// A broker that stands still, with all its connections open, is told within ten seconds by each part that needs it, in one line
+// each, and all go on by themselves when it does.
+func TestAPausedBrokerIsTold(t *testing.T) {
+	broker := kafkatest.Start(t)
+	r := run(t, config.Config{Postgres: postgrestest.Database(t), Kafka: []string{broker.Address}})
+	eventually(t, "ready", func() bool { return r.ready(t) })
+	items := catalogv1.NewCatalogServiceClient(r.conn)
+	create := func(sku string) {
+		t.Helper()
+		if _, err := items.CreateItem(t.Context(), &catalogv1.CreateItemRequest{Item: item(sku, 1050)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("mug")
+	consume(t, broker, contract.CatalogTopic, 1)
+	detail := func() string {
+		var report struct {
+			Tasks []struct{ Name, Detail string }
+		}
+		r.get(t, "/readyz", &report)
+		for _, task := range report.Tasks {
+			if task.Name == taskTopics {
+				return task.Detail
+			}
+		}
+		return ""
+	}
+	broker.Pause()
+	paused := time.Now()
+	create("pen")
+	parts := []string{"outbox relay interrupted", "topics interrupted", "usage ledger interrupted"}
+	eventually(t, "all is told", func() bool {
+		told := detail()
+		for _, part := range parts {
+			if !strings.Contains(told, part) {
+				return false
+			}
+		}
+		return true
+	})
+	if took := time.Since(paused); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	broker.Resume()
+	eventually(t, "nothing is interrupted", func() bool { return detail() == "" && r.plane.relay.Lag() == 0 })
+	for _, line := range []string{"outbox relay failed", "creation of the Kafka topics failed", "usage consumption failed"} {
+		if n := r.lines.count(line); n != 1 {
+			t.Errorf("%d lines: %s", n, line)
+		}
+	}
 }

@@ -13,12 +13,10 @@ import (
 )
 
 // publishTimeout limits a call of Publish, including the retries of the library.
-const publishTimeout = 15 * time.Second
+const publishTimeout = 8 * time.Second
 
 // settling is how often it is asked whether the transaction before has its markers; they take a few milliseconds.
 const settling = 10 * time.Millisecond
-
-var errNoAnswer = errors.New("kafka: no answer in time")
 
 var errUnclaimed = errors.New("kafka: publishing needs a claim first")
 
@@ -61,7 +59,7 @@ func (p *Producer) Claim(ctx context.Context) error {
 		return nil
 	}
 	p.abandon()
-	claimed, err := within(ctx, func() (*connection, error) { return connect(p.broker, p.place) }, func(late *connection) {
+	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, func(late *connection) {
 		if late != nil {
 			late.abandon()
 		}
@@ -93,38 +91,11 @@ func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (publ
 		records[i] = record(m)
 	}
 	current := p.current
-	published, err = within(ctx, func() (int, error) { return current.send(records) }, func(int) {})
+	published, err = within(ctx, publishTimeout, func() (int, error) { return current.send(records) }, func(int) {})
 	if err != nil {
 		p.abandon()
 	}
 	return published, err
-}
-
-// within returns what work returns, or an error if ctx is done or publishTimeout has passed before; then late gets what comes.
-func within[T any](ctx context.Context, work func() (T, error), late func(T)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := work()
-		done <- result{value, err}
-	}()
-	timer := time.NewTimer(publishTimeout)
-	defer timer.Stop()
-	var err error
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
-		err = errNoAnswer
-	}
-	go func() { late((<-done).value) }()
-	var none T
-	return none, err
 }
 
 // Close ends the connection.

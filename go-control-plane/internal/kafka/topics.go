@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -34,7 +35,7 @@ func (t Topic) settings() map[string]string {
 }
 
 // lookInterval is how often the topics are looked for.
-const lookInterval = 5 * time.Second
+const lookInterval = 4 * time.Second
 
 // Keeper makes topics that do not exist, also those that vanish later, and gives them their settings.
 type Keeper struct {
@@ -44,6 +45,8 @@ type Keeper struct {
 	Healthy func(error)
 	Log     *slog.Logger
 
+	// looking is held by a look, which may outlast the wait for it.
+	looking sync.Mutex
 	// set holds, by name, the id of the topic that was given its settings, refused whether a topic's settings were refused.
 	set     map[string]string
 	refused bool
@@ -55,7 +58,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
 	for {
-		if err := k.look(ctx); err != nil {
+		if err := answered(ctx, func() error { return k.look(ctx) }); err != nil {
 			if ctx.Err() == nil {
 				k.Healthy(err)
 			}
@@ -75,6 +78,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) look(ctx context.Context) error {
+	k.looking.Lock()
+	defer k.looking.Unlock()
 	client, err := sarama.NewClient(k.Broker.Addresses, k.Broker.config())
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(k.Broker.Addresses, ","), err)

@@ -23,7 +23,7 @@ const (
 	// idleWait is longer than the broker holds back an empty answer, so that an idle partition has been read within it.
 	idleWait = time.Second
 	// watchInterval is how often the end of the log, and its partitions, are requested.
-	watchInterval = 5 * time.Second
+	watchInterval = 3 * time.Second
 )
 
 // errOtherTopic ends a consumption that no longer reads the topic as it is; the next one begins at once.

@@ -29,9 +29,12 @@ func (w watcher) run(ctx context.Context) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
-		if err := w.look(ctx); err != nil {
+		seen, err := within(ctx, answerTimeout, func() (sight, error) { return w.look(ctx) }, func(sight) {})
+		if err != nil {
 			return err
 		}
+		w.ends, w.endsOf = seen.ends, w.topicID
+		w.lag.Store(seen.lag)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -40,29 +43,36 @@ func (w watcher) run(ctx context.Context) error {
 	}
 }
 
-func (w watcher) look(ctx context.Context) error {
+// sight is what a look at the log has shown.
+type sight struct {
+	// ends are the ends of the partitions, lag is how far they are from what is booked.
+	ends map[int32]int64
+	lag  int64
+}
+
+func (w watcher) look(ctx context.Context) (sight, error) {
 	if err := w.client.RefreshMetadata(w.Topic); err != nil {
-		return err
+		return sight{}, err
 	}
 	if now, err := w.client.Partitions(w.Topic); err != nil || !slices.Equal(now, w.partitions) {
-		return cmp.Or(err, errOtherTopic)
+		return sight{}, cmp.Or(err, errOtherTopic)
 	}
 	if err := w.wentBack(ctx); err != nil {
-		return err
+		return sight{}, err
 	}
 	ends := map[int32]int64{}
 	var lag int64
 	for slot, partition := range w.partitions {
 		newest, err := w.client.GetOffset(w.Topic, partition, sarama.OffsetNewest)
 		if err != nil {
-			return err
+			return sight{}, err
 		}
 		ends[partition] = newest
 		position := w.positions[slot].Load()
 		if position < newest {
 			next, err := w.skip(partition, position)
 			if err != nil {
-				return err
+				return sight{}, err
 			}
 			// A record may have been booked meanwhile, whose offset is further.
 			w.positions[slot].CompareAndSwap(position, next)
@@ -72,11 +82,9 @@ func (w watcher) look(ctx context.Context) error {
 	}
 	// Asked last: the ends are those of this topic.
 	if now, err := w.Broker.topicID(w.client, w.Topic); err != nil || now != w.topicID {
-		return cmp.Or(err, errOtherTopic)
+		return sight{}, cmp.Or(err, errOtherTopic)
 	}
-	w.ends, w.endsOf = ends, w.topicID
-	w.lag.Store(lag)
-	return nil
+	return sight{ends, lag}, nil
 }
 
 // wentBack returns an error if the ledger has an offset before that which was booked. While the ledger's store is away, this

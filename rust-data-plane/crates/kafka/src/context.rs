@@ -2,11 +2,11 @@ use crate::error::RDKafkaErrorCode;
 
 /// Callbacks of a client. They run on librdkafka's threads and on the thread that polls.
 pub trait ClientContext: Send + Sync + 'static {
-    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one: these are logged at level
-    /// debug, and `error` reports the outage.
+    /// A line of librdkafka's log; `level` is syslog's. Each failed attempt to connect is one, and each
+    /// transaction that fails: these are logged at level debug, since `error` and the calls report them.
     fn log(&self, level: i32, facility: &str, message: &str) {
         match level {
-            _ if matches!(facility, "FAIL" | "ERROR") => {
+            _ if matches!(facility, "FAIL" | "ERROR" | "TXNERR") => {
                 tracing::debug!(target: "librdkafka", facility, "{message}");
             }
             ..=3 => tracing::error!(target: "librdkafka", facility, "{message}"),

@@ -64,9 +64,12 @@ impl Worker {
                 Err(Outcome::Aborted(error)) => error,
             };
             let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
-            tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
+            if self.stop.failed(start, &error) {
+                tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
+            } else {
+                tracing::debug!(%trace_id, %span_id, %error, records, "the transaction was aborted again");
+            }
             self.metrics.aborted.add(1);
-            self.stop.failed(&error);
             if self.stop.asked() {
                 // Nothing is committed, so the next worker reads it again.
                 return Ok(End::ReadAgain);
@@ -167,12 +170,14 @@ impl Worker {
 
     /// Repeats a call while its error is retriable.
     fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Outcome> {
-        let mut delay = Delay::default();
+        let (mut delay, began) = (Delay::default(), Instant::now());
         loop {
             match self.stop.watched(&call) {
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
-                    tracing::warn!(%error, "the broker does not answer; retrying");
-                    self.stop.failed(&KafkaError::Transaction(error));
+                    let error = KafkaError::Transaction(error);
+                    if self.stop.failed(began, &error) {
+                        tracing::warn!(%error, "the broker does not answer; retrying");
+                    }
                     delay.wait();
                 }
                 result => return result.map_err(Outcome::from),

@@ -63,27 +63,39 @@ impl Stop {
         call.is_some_and(|began| began.elapsed() > HUNG)
     }
 
-    /// Why no transaction succeeds, when none has for [`STUCK`] although there are records.
+    /// Why nothing succeeds, when nothing has for [`STUCK`] although it was attempted.
     pub fn stuck(&self) -> Option<String> {
+        let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, reason) = stuck.as_ref()?;
-        (since.elapsed() > STUCK).then(|| format!("no transaction for {} s: {reason}", since.elapsed().as_secs()))
+        let (since, reason) = match (stuck.as_ref(), call) {
+            (Some((since, reason)), _) => (*since, reason.as_str()),
+            (None, Some(began)) => (began, "the broker does not answer"),
+            (None, None) => return None,
+        };
+        (since.elapsed() > STUCK).then(|| format!("no success for {} s: {reason}", since.elapsed().as_secs()))
     }
 
-    pub(crate) fn failed(&self, error: &KafkaError) {
+    /// An attempt that began then has failed. Returns whether it is the first since the last success.
+    pub(crate) fn failed(&self, began: Instant, error: &KafkaError) -> bool {
         let mut stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = stuck.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        *stuck = Some((since, error.to_string()));
+        let since = stuck.as_ref().map(|(since, _)| *since);
+        *stuck = Some((since.unwrap_or(began), error.to_string()));
+        since.is_none()
     }
 
     pub(crate) fn succeeded(&self) {
-        *self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((since, _)) = stuck {
+            tracing::info!(after_s = since.elapsed().as_secs(), "Kafka takes what metering does again");
+        }
     }
 
     /// The topic of quotes cannot be seen.
-    pub(crate) fn unseen(&self, error: &KafkaError) {
+    pub(crate) fn unseen(&self, began: Instant, error: &KafkaError) {
         self.0.unseen.store(true, Ordering::Relaxed);
-        self.failed(error);
+        if self.failed(began, error) {
+            tracing::warn!(%error, "the topic of quotes cannot be seen; retrying");
+        }
     }
 
     /// The topic of quotes is there.

@@ -167,10 +167,11 @@ impl Worker {
     }
 
     fn look(&self, owned: &mut Owned) {
+        let began = Instant::now();
         match self.other_topic(owned) {
             Ok(None) => self.stop.seen(),
             Ok(Some(id)) => self.begin_anew(owned, id),
-            Err(error) => self.stop.unseen(&error),
+            Err(error) => self.stop.unseen(began, &error),
         }
     }
 
@@ -214,7 +215,7 @@ impl Worker {
     fn take_over(&self) -> KafkaResult<Owned> {
         let generation = self.stop.rebalances();
         self.metrics.forget_lag();
-        let mut delay = Delay::default();
+        let (mut delay, began) = (Delay::default(), Instant::now());
         loop {
             match self.committed_positions() {
                 Ok(mut owned) => {
@@ -227,8 +228,9 @@ impl Worker {
                 Err(error) if self.consumer.fatal_error().is_some() => return Err(error),
                 Err(_) if self.stop.asked() => return Ok(Owned::default()),
                 Err(error) => {
-                    tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
-                    self.stop.failed(&error);
+                    if self.stop.failed(began, &error) {
+                        tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
+                    }
                     delay.wait();
                 }
             }
@@ -310,16 +312,19 @@ impl Worker {
             self.stop.initialised();
             return Ok(true);
         }
-        let mut delay = Delay::default();
+        let (mut delay, began) = (Delay::default(), Instant::now());
         while !self.stop.asked() {
             match self.producer.init_transactions(CALL) {
                 Ok(()) => {
                     self.stop.initialised();
+                    self.stop.succeeded();
                     return Ok(true);
                 }
                 Err(KafkaError::Transaction(error)) if error.is_fatal() => return Err(KafkaError::Transaction(error)),
                 Err(error) => {
-                    tracing::warn!(%error, "transactions cannot be initialised yet; retrying");
+                    if self.stop.failed(began, &error) {
+                        tracing::warn!(%error, "transactions cannot be initialised yet; retrying");
+                    }
                     delay.wait();
                 }
             }
