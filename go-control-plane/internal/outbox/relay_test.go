@@ -136,13 +136,15 @@ func TestEverythingIsPublishedInOrder(t *testing.T) {
 
 // steady is a queue of many messages, and a broker that takes some of them.
 type steady struct {
-	mu       sync.Mutex
-	queue    []outbox.Pending
-	limits   []int
-	accepts  func(n int) (int, error)
-	batches  []int
-	prunes   int
-	claims   int
+	mu      sync.Mutex
+	queue   []outbox.Pending
+	limits  []int
+	accepts func(n int) (int, error)
+	batches []int
+	prunes  int
+	claims  int
+	// idle counts the calls that mark nothing.
+	idle     int
 	pruneErr error
 }
 
@@ -171,6 +173,9 @@ func (s *steady) MarkPublished(ctx context.Context, ids []int64) error {
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if len(ids) == 0 {
+		s.idle++
 	}
 	for i, id := range ids {
 		if s.queue[i].ID != id {
@@ -283,9 +288,9 @@ func TestPartOfABatchIsMarked(t *testing.T) {
 	if got := fmt.Sprint(s.batches); got != "[500 497 497 497 497]" || relay.Published() != 500 || relay.Lag() != 0 {
 		t.Errorf("batches %s, published %d, lag %d", got, relay.Published(), relay.Lag())
 	}
-	// Each failure is followed by a claim.
-	if s.claims != 5 {
-		t.Errorf("claimed %d times", s.claims)
+	// Each failure is followed by a claim, and marks nothing.
+	if s.claims != 5 || s.idle != 0 {
+		t.Errorf("claimed %d times, marked nothing %d times", s.claims, s.idle)
 	}
 	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay recovered") != 1 {
 		t.Errorf("lines:\n%s", text)
@@ -334,6 +339,20 @@ func TestPruningMayFail(t *testing.T) {
 	}
 	if text := lines.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "pruning the outbox failed") {
 		t.Errorf("lines:\n%s", text)
+	}
+}
+
+// A relay with nothing to do claims its place once.
+func TestAnIdleRelayClaimsOnce(t *testing.T) {
+	s := &steady{}
+	_, wake, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	for range 3 {
+		wake <- struct{}{}
+	}
+	stop()
+	if s.claims != 1 || len(s.batches) != 0 {
+		t.Errorf("claimed %d times, published %v", s.claims, s.batches)
 	}
 }
 
