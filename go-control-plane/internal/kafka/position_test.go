@@ -12,6 +12,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"hybrid/control-plane/internal/ledger"
+	"hybrid/control-plane/internal/outbox"
 )
 
 // ends is a client that knows the ends of one partition.
@@ -176,6 +177,45 @@ func TestFencedErrors(t *testing.T) {
 		{sarama.ErrNotLeaderForPartition, false}} {
 		if got := strings.Contains(fenced(c.err).Error(), "another publisher"); got != c.fenced {
 			t.Errorf("%v is fenced: %t", c.err, got)
+		}
+	}
+}
+
+// once is a publisher that fails once.
+type once struct {
+	publisher
+	err error
+}
+
+func (o *once) Publish(ctx context.Context, messages []outbox.Message) (int, error) {
+	if err := o.err; err != nil {
+		o.err = nil
+		return 0, err
+	}
+	return o.publisher.Publish(ctx, messages)
+}
+
+// Only what is refused for what it is loses its bytes; a broker that is away gets it whole later.
+func TestOnlyRefusedDeadLettersAreStripped(t *testing.T) {
+	for _, c := range []struct {
+		err      error
+		stripped bool
+	}{{sarama.ErrMessageSizeTooLarge, true}, {sarama.ErrInvalidMessage, true}, {sarama.ErrInvalidRecord, true}, {sarama.ErrNotEnoughReplicas, false}} {
+		o := &once{err: c.err}
+		u := consumer(&book{}, nil)
+		u.Producer = o
+		messages := []*sarama.ConsumerMessage{message(0, 4, "x")}
+		err := u.bookAll(t.Context(), "", messages)
+		if (err == nil) != c.stripped {
+			t.Errorf("%v: %v", c.err, err)
+		}
+		if err != nil {
+			if err := u.bookAll(t.Context(), "", messages); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(o.published) != 1 || (len(o.published[0].Value) == 0) != c.stripped {
+			t.Errorf("%v: published %v", c.err, o.published)
 		}
 	}
 }
