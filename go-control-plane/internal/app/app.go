@@ -11,13 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
-	"hybrid/control-plane/internal/backoff"
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/config"
 	"hybrid/control-plane/internal/contract"
@@ -68,12 +68,13 @@ var topics = []kafka.Topic{
 // within a deadline, and ends the background work. It fails with a *config.Error if a setting cannot be used, and with
 // another error if a listener fails.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
-	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable)
+	var refused atomic.Int64
+	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
 	defer httpListener.Close()
-	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable)
+	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
@@ -84,17 +85,8 @@ func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	defer pools.Close()
 	p := assemble(c, pools, log)
-	p.measure()
+	p.measure(&refused)
 	return p.run(ctx, httpListener, grpcListener)
-}
-
-// listen names the variable of the port in its error.
-func listen(address, variable string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, &config.Error{Variable: variable, Reason: "set it to a port that is free at BIND_ADDRESS", Err: err}
-	}
-	return listener, nil
 }
 
 // plane is the parts of a control plane.
@@ -174,21 +166,22 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	return p
 }
 
-func (p *plane) measure() {
+func (p *plane) measure(refused *atomic.Int64) {
 	telemetry.Observe(telemetry.Readings{
-		SnapshotVersion:   func() int64 { return p.publisher.Stats().Version },
-		SnapshotResources: func() int64 { return int64(p.publisher.Stats().Resources) },
-		SnapshotStreams:   func() int64 { return int64(p.publisher.Stats().Streams) },
-		SnapshotOverflows: func() int64 { return p.publisher.Stats().Overflows },
-		SnapshotQueue:     func() int64 { return int64(p.publisher.Stats().Queued) },
-		OutboxLag:         p.relay.Lag,
-		OutboxPublished:   p.relay.Published,
-		LedgerLag:         func() int64 { return p.usage.Stats().Lag },
-		LedgerRecords:     func() int64 { return p.usage.Stats().Records },
-		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
-		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
-		Nodes:             p.nodes,
-		Pools:             p.pools.Readings,
+		ConnectionsRefused: refused.Load,
+		SnapshotVersion:    func() int64 { return p.publisher.Stats().Version },
+		SnapshotResources:  func() int64 { return int64(p.publisher.Stats().Resources) },
+		SnapshotStreams:    func() int64 { return int64(p.publisher.Stats().Streams) },
+		SnapshotOverflows:  func() int64 { return p.publisher.Stats().Overflows },
+		SnapshotQueue:      func() int64 { return int64(p.publisher.Stats().Queued) },
+		OutboxLag:          p.relay.Lag,
+		OutboxPublished:    p.relay.Published,
+		LedgerLag:          func() int64 { return p.usage.Stats().Lag },
+		LedgerRecords:      func() int64 { return p.usage.Stats().Records },
+		LedgerEntries:      func() int64 { return p.usage.Stats().Entries },
+		LedgerDeadLetters:  func() int64 { return p.usage.Stats().DeadLetters },
+		Nodes:              p.nodes,
+		Pools:              p.pools.Readings,
 	})
 }
 
@@ -223,10 +216,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	if err != nil {
 		return err
 	}
-	httpServer := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
+	httpServer := newHTTPServer(handler, p.log)
 	var servers errgroup.Group
 	failed := make(chan struct{})
 	var once sync.Once
@@ -262,6 +252,14 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// newHTTPServer limits how long a caller may take to send its request, to read the answer, and to ask again.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // within reports whether wait returns within the limit.
@@ -315,89 +313,6 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
 		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
 	})
-}
-
-func (p *plane) migrate(ctx context.Context) error {
-	retry := backoff.Retry{Work: "database migration", Log: p.log}
-	for {
-		err := postgres.Migrate(ctx, p.pools.Background)
-		if err == nil {
-			retry.Succeeded(ctx)
-			p.ready.Complete(taskMigrations, "")
-			return nil
-		}
-		p.ready.Reopen(taskMigrations, err.Error())
-		if err := retry.Failed(ctx, err); err != nil {
-			return err
-		}
-	}
-}
-
-// watchWrites tells at intervals whether the catalog can be written.
-func (p *plane) watchWrites(ctx context.Context) {
-	retry := backoff.Retry{Work: "check that the catalog can be written", Log: p.log}
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		switch err := postgres.Writable(ctx, p.pools.Background); {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			p.ready.Reopen(taskWrites, err.Error())
-			retry.Failed(ctx, err)
-			continue
-		}
-		retry.Succeeded(ctx)
-		p.ready.Complete(taskWrites, "")
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// prune deletes at intervals what is no longer needed.
-func (p *plane) prune(ctx context.Context) {
-	ticker := time.NewTicker(pruneInterval)
-	defer ticker.Stop()
-	for {
-		if err := p.retention.Prune(ctx); err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "deleting what is no longer needed failed; the next attempt is in "+pruneInterval.String(), "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// migrated is a source that migrates the schema when it is found missing: a restored store may have an older one, or none.
-type migrated struct {
-	snapshot.Source
-	plane *plane
-}
-
-func (m *migrated) Whole(ctx context.Context, maxLog int) (snapshot.Whole, error) {
-	whole, err := m.Source.Whole(ctx, maxLog)
-	return whole, m.migrate(ctx, err)
-}
-
-func (m *migrated) Since(ctx context.Context, held snapshot.Point) (snapshot.Step, error) {
-	step, err := m.Source.Since(ctx, held)
-	return step, m.migrate(ctx, err)
-}
-
-func (m *migrated) migrate(ctx context.Context, err error) error {
-	if !postgres.SchemaMissing(err) {
-		return err
-	}
-	if failed := postgres.Migrate(ctx, m.plane.pools.Background); failed != nil {
-		return errors.Join(err, failed)
-	}
-	m.plane.log.WarnContext(ctx, "the schema was missing, and was migrated again", "reason", err.Error())
-	return err
 }
 
 // drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls

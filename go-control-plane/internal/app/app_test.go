@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func run(t *testing.T, c config.Config) *running {
 	}
 	p := assemble(c, pools, log)
 	p.usage.Patience = time.Second
-	p.measure()
+	p.measure(new(atomic.Int64))
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
@@ -66,6 +67,8 @@ func (f failing) Get(context.Context, string) (catalog.Item, error) {
 }
 
 type served struct {
+	server    *grpc.Server
+	health    *health.Server
 	conn      *grpc.ClientConn
 	publisher *snapshot.Publisher
 	observer  *causes
@@ -77,7 +80,7 @@ func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	log := slog.New(slog.DiscardHandler)
 	s := &served{publisher: snapshot.NewPublisher(), observer: &causes{}, draining: make(chan struct{})}
 	registry := fleet.NewRegistry(time.Now)
-	server, _ := grpcapi.NewServer(grpcapi.Services{
+	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},
 		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: registry, Observer: s.observer, Log: log, Draining: s.draining},
 		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: s.publisher},
@@ -87,12 +90,12 @@ func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve(listener)
+	go s.server.Serve(listener)
 	s.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.conn.Close(); server.Stop() })
+	t.Cleanup(func() { s.conn.Close(); s.server.Stop() })
 	return s
 }
 

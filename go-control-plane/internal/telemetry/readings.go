@@ -12,6 +12,7 @@ import (
 // Readings are values that are read whenever metrics are collected.
 type Readings struct {
 	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotOverflows, SnapshotQueue func() int64
+	ConnectionsRefused                                                                    func() int64
 	OutboxLag, OutboxPublished                                                            func() int64
 	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters                            func() int64
 	Nodes                                                                                 func() []Node
@@ -50,6 +51,7 @@ func Observe(r Readings) {
 	i.observedGauge("hybrid.snapshot.queue.depth", "{update}", "Updates in the longest queue of a stream.", r.SnapshotQueue)
 	i.observedCounter("hybrid.snapshot.overflows", "{stream}", "Streams ended because their queue was full.", r.SnapshotOverflows)
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
+	i.observedCounter("hybrid.connections.refused", "{connection}", "Connections beyond the limit.", r.ConnectionsRefused)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)
 	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic. Markers of transactions count, so it need not reach 0.", r.LedgerLag)
 	i.observedCounter("hybrid.ledger.records", "{record}", "Usage records booked.", r.LedgerRecords)

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::connections::Places;
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;
@@ -39,7 +40,8 @@ async fn serving(pricing: &Pricing, count: usize) -> u64 {
         let before = allocations();
         runtime.block_on(async {
             let routes = Routes::new(pricing.clone().server()).prepare();
-            http2::Server { pricing, routes, draining }.serve(TcpListener::from_std(listener).unwrap()).await;
+            let (listener, places) = (TcpListener::from_std(listener).unwrap(), Places::new(1, &Arc::default()));
+            http2::Server { pricing, routes, draining }.serve(listener, places).await;
         });
         allocations() - before
     });

@@ -75,7 +75,9 @@ impl<'de> Deserialize<'de> for Int64 {
             }
 
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Int64, E> {
-                value.parse().map(Int64).map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+                // A number in JSON has no plus sign.
+                let number = if value.starts_with('+') { None } else { value.parse().ok() };
+                number.map(Int64).ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
             }
         }
 
@@ -166,6 +168,7 @@ mod tests {
         assert_eq!(parse_request(b"{}").unwrap(), QuoteRequest::default());
     }
 
+    /// The control plane has the same rule: `TestOneRuleForJSON`.
     #[test]
     fn refuses_what_the_mapping_refuses() {
         for body in [
@@ -181,6 +184,13 @@ mod tests {
             r#"{"lines":[null]}"#,
             r#"{"currencyCode":1}"#,
             r#"{"currencyCode":"EUR","currency_code":"EUR"}"#,
+            r#"{"currencyCode":"EUR","currencyCode":"EUR"}"#,
+            r#"{"CurrencyCode":"EUR"}"#,
+            r#"{"currencyCode":"\ud800"}"#,
+            r#"{"lines":[{"quantity":"+1"}]}"#,
+            r#"{"lines":[{"quantity":" 1"}]}"#,
+            "\u{feff}{}",
+            "{}{}",
         ] {
             assert!(parse_request(body.as_bytes()).is_err(), "{body}");
         }

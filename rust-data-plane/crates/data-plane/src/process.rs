@@ -10,6 +10,7 @@ use telemetry::{Service, Telemetry};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, PROGRAM};
+use crate::connections::Places;
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http;
@@ -73,10 +74,14 @@ impl Process {
         let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
         let routes = http::routes(quotes, readiness.clone(), &meter);
         let answering = Answering::default();
+        let refused = Arc::default();
+        metrics::register_refused(&meter, &refused);
+        let places = || Places::new(config.connections, &refused);
+        let (grpc_places, http_places) = (places(), places());
         let workers = grpc.into_iter().zip(http_listeners).enumerate().map(|(number, (grpc, http))| {
             Worker {
-                grpc,
-                http,
+                grpc: (grpc, grpc_places.clone()),
+                http: (http, http_places.clone()),
                 pricing: pricing.clone(),
                 routes: routes.clone(),
                 readiness: readiness.clone(),
