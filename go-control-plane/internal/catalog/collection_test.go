@@ -293,3 +293,25 @@ func TestPageTokensBelongToTheirList(t *testing.T) {
 		t.Errorf("items with a token of promotions: %v", err)
 	}
 }
+
+// Names that no store can have are not found, without asking it: the repository here would panic.
+func TestImpossibleNamesAreNotFound(t *testing.T) {
+	items := catalog.NewCollection[catalog.Item](&memory{})
+	for _, name := range []string{"\x00", "\x00a", "a\x00", "\xff", "a\xff\x00"} {
+		var about *catalog.KeyError
+		if _, err := items.Get(t.Context(), name); !errors.Is(err, catalog.ErrNotFound) || !errors.As(err, &about) || about.Key.Name != name {
+			t.Errorf("get %q: %v", name, err)
+		}
+		if err := items.Delete(t.Context(), name, 1); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("delete %q: %v", name, err)
+		}
+	}
+}
+
+func TestNamesOfTaxRules(t *testing.T) {
+	for want, rule := range map[string]catalog.TaxRule{"tax_rule/DE/standard": {Jurisdiction: "DE"}, "tax_rule/DE/books": {Jurisdiction: "DE", Category: "books"}} {
+		if got := rule.Key().String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
