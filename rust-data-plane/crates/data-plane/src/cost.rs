@@ -9,13 +9,13 @@ use fake_control_plane::{ControlPlane, item, promotion, tax_rule, whole};
 use kafka::counting::{CountingAllocator, allocations};
 use kafka::mocking::MockCluster;
 use lifecycle::Drain;
+use lifecycle::connections::Places;
 use snapshot_client::{Backoff, Client, Node};
 use telemetry::{Meter, Tracer};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::connections::Places;
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;

@@ -3,13 +3,11 @@
 //! A quote touches memory only. It waits neither for the control plane nor for Kafka.
 
 mod config;
-mod connections;
 #[cfg(test)]
 mod cost;
 mod events;
 mod grpc;
 mod http;
-mod http1;
 mod http2;
 mod json;
 mod metrics;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lifecycle::connections::Places;
 use lifecycle::{Drain, Failure, Readiness, Settings, State};
 use serde_json::json;
 use snapshot_client::{Backoff, Client, Node, Snapshots};
@@ -10,7 +11,6 @@ use telemetry::{Service, Telemetry};
 use tokio::sync::oneshot;
 
 use crate::config::{Config, PROGRAM};
-use crate::connections::Places;
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http;

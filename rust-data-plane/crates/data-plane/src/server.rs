@@ -4,15 +4,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use lifecycle::connections::Places;
 use lifecycle::{Draining, GrpcHealth, Readiness};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tonic::service::Routes;
 
-use crate::connections::Places;
 use crate::grpc::Pricing;
-use crate::{http1, http2};
+use crate::http2;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -93,7 +93,7 @@ impl Worker {
             drop(grpc_done);
         };
         // Ends last, so that /readyz can report the drain.
-        let http = http1::serve(http, http_places, self.routes, async {
+        let http = lifecycle::serve_http(http, http_places, self.routes, async {
             let _ = after_grpc.await;
         });
         let forced = async {

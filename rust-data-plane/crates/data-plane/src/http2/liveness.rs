@@ -3,10 +3,9 @@ use std::sync::Arc;
 
 use h2::{Ping, PingPong};
 use lifecycle::Draining;
+use lifecycle::connections::{Activity, CHECK, SILENT_CHECKS};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-
-use crate::connections::{Activity, CHECK, SILENT_CHECKS};
 
 /// A connection without a call for this many checks is closed: five minutes.
 const UNUSED_CHECKS: u32 = 30;

@@ -17,6 +17,7 @@ use h2::{PingPong, RecvStream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use lifecycle::Draining;
+use lifecycle::connections::{Activity, Places, Watched};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -27,7 +28,6 @@ use self::deadline::{deadline, past};
 use self::forward::forward;
 use self::incoming::{Incoming, Unreceived};
 use self::liveness::Watch;
-use crate::connections::{Activity, Places, Watched};
 use crate::grpc::{self, BODY_TIMEOUT, MAX_MESSAGE, Pricing};
 
 /// Room for one whole message, and many small requests, before a sender must wait for its window.

@@ -1,4 +1,4 @@
-//! Connections of both ports: how many there may be, and when silent ones are closed.
+//! Connections of a port: how many there may be, and when silent ones are closed.
 
 use std::io;
 use std::pin::Pin;
@@ -12,27 +12,27 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often it is checked whether a connection is silent.
-pub(crate) const CHECK: Duration = Duration::from_secs(10);
+pub const CHECK: Duration = Duration::from_secs(10);
 /// After this many checks without a byte, a connection is closed.
-pub(crate) const SILENT_CHECKS: u32 = 3;
+pub const SILENT_CHECKS: u32 = 3;
 /// The pause after the system had no resources for another connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// How many connections a port serves at once, all workers together.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub struct Places {
     free: Arc<Semaphore>,
     refused: Arc<AtomicU64>,
 }
 
 impl Places {
     /// Places of one port. `refused` counts the connections of all ports that found none.
-    pub(crate) fn new(count: usize, refused: &Arc<AtomicU64>) -> Self {
+    pub fn new(count: usize, refused: &Arc<AtomicU64>) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), refused: Arc::clone(refused) }
     }
 
     /// The next connection, with its place. A connection that finds no place is closed at once.
-    pub(crate) async fn accept(&self, listener: &TcpListener) -> (Watched<TcpStream>, Arc<Activity>) {
+    pub async fn accept(&self, listener: &TcpListener) -> (Watched<TcpStream>, Arc<Activity>) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -63,7 +63,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// What has happened on a connection since it was last checked.
 #[derive(Debug, Default)]
-pub(crate) struct Activity {
+pub struct Activity {
     read: AtomicBool,
     written: AtomicBool,
     asked: AtomicBool,
@@ -72,34 +72,34 @@ pub(crate) struct Activity {
 
 impl Activity {
     /// Whether the peer has sent something since the last check.
-    pub(crate) fn has_read(&self) -> bool {
+    pub fn has_read(&self) -> bool {
         self.read.swap(false, Ordering::Relaxed)
     }
 
     /// Whether a byte has gone either way since the last check.
-    pub(crate) fn has_moved(&self) -> bool {
+    pub fn has_moved(&self) -> bool {
         self.read.swap(false, Ordering::Relaxed) | self.written.swap(false, Ordering::Relaxed)
     }
 
     /// A request has arrived.
-    pub(crate) fn ask(&self) {
+    pub fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether a request has arrived since the last check, or is being answered.
-    pub(crate) fn is_used(&self) -> bool {
+    pub fn is_used(&self) -> bool {
         self.asked.swap(false, Ordering::Relaxed) | (self.open.load(Ordering::Relaxed) > 0)
     }
 
     /// Counts a call that is not answered at once, until it is dropped.
-    pub(crate) fn open(self: &Arc<Self>) -> Open {
+    pub fn open(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::Relaxed);
         Open(Arc::clone(self))
     }
 }
 
 /// A call that is being answered.
-pub(crate) struct Open(Arc<Activity>);
+pub struct Open(Arc<Activity>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -110,7 +110,7 @@ impl Drop for Open {
 /// A connection that notes its activity.
 ///
 /// It does not report vectored writes: h2 then copies answers of up to 1 KiB into one buffer, and writes them together.
-pub(crate) struct Watched<S> {
+pub struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     _place: OwnedSemaphorePermit,

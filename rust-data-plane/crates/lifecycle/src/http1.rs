@@ -19,7 +19,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 16 << 10;
 
 /// Serves until `end`, then until the last request is answered.
-pub(crate) async fn serve(listener: TcpListener, places: Places, routes: Router, end: impl Future<Output = ()>) {
+pub async fn serve_http(listener: TcpListener, places: Places, routes: Router, end: impl Future<Output = ()>) {
     let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
