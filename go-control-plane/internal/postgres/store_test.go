@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,54 @@ func TestWritesAreVersioned(t *testing.T) {
 	pending, err := postgres.NewOutbox(pool).Pending(ctx, 10)
 	if err != nil || len(pending) != 3 || pending[2].Value != nil || string(pending[2].Key) != "item/mug" {
 		t.Errorf("pending: %v, %v", pending, err)
+	}
+}
+
+// Many items are created at one version and with one notification, all or none of them, and once.
+func TestItemsAreCreatedTogether(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool)
+	p := snapshot.NewPublisher()
+	whole, err := source.Whole(ctx, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Replace(whole)
+	all := make([]catalog.Item, 1000)
+	for n := range all {
+		all[n] = mug(int64(n))
+		all[n].SKU = fmt.Sprintf("sku-%04d", n)
+	}
+	id := uuid.NewString()
+	created, err := items.CreateAll(ctx, all, id)
+	if err != nil || len(created) != len(all) || created[0].Version != 2 || created[999].Version != 2 || created[999].UnitPrice.Minor != 999 {
+		t.Fatalf("%d created, %v", len(created), err)
+	}
+	if again, err := items.CreateAll(ctx, all, id); err != nil || !slices.Equal(again, created) {
+		t.Errorf("again: %d, %v", len(again), err)
+	}
+	if _, err := items.CreateAll(ctx, all[:999], id); !errors.Is(err, catalog.ErrRequestIDReused) {
+		t.Errorf("other content: %v", err)
+	}
+	step, err := source.Since(ctx, p.Point())
+	if err != nil || len(step.Log) != 1000 || len(step.Resources) != 1000 || p.Advance(step) != nil || p.Stats().Version != 2 {
+		t.Errorf("%d changes, %v, %+v", len(step.Log), err, p.Stats())
+	}
+	// One that exists keeps all others from being created, wherever it stands.
+	for _, at := range []int{0, 1, 2} {
+		some := []catalog.Item{mug(1), mug(2), mug(3)}
+		for n := range some {
+			some[n].SKU = fmt.Sprint("new-", n)
+		}
+		some[at] = all[7]
+		var about *catalog.KeyError
+		if _, err := items.CreateAll(ctx, some, ""); !errors.Is(err, catalog.ErrAlreadyExists) || !errors.As(err, &about) || about.Key.Name != "sku-0007" {
+			t.Errorf("one exists: %v", err)
+		}
+	}
+	if n, m := count(t, pool, "item"), count(t, pool, "outbox"); n != 1000 || m != 1000 {
+		t.Errorf("%d items, %d messages", n, m)
 	}
 }
 
