@@ -132,7 +132,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pools.Background, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
-		Source: &migrated{postgres.NewSnapshotSource(pools.Background), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
+		Source: &migrated{postgres.NewSnapshotSource(pools.Background, contract.CatalogChanged), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
 		Healthy: func(err error) {
 			if err != nil {
 				p.ready.Reopen(taskCatalog, err.Error())

@@ -187,12 +187,46 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 			c.want["pen"] = 7
 			eventually(t, "the node has what was written later", n.holds(c.want))
 			eventually(t, "so has the other", away.holds(c.want))
+			// Readers of the catalog's topic hear of it as well, where a control plane knew what was lost.
+			if !c.restarted {
+				announced := r.announced(t, settings.Postgres, "item/mug")
+				if _, cup := announced["item/cup"]; announced["item/mug"] == 0 || !cup || (announced["item/cup"] != 0) != (c.since != nil) {
+					t.Errorf("announced: %v", announced)
+				}
+			}
 			nodes, err := fleetv1.NewFleetServiceClient(r.conn).ListNodes(t.Context(), &fleetv1.ListNodesRequest{})
 			if err != nil || nodes.GetCurrentVersion() < next {
 				t.Errorf("%v, %v", nodes, err)
 			}
 		})
 	}
+}
+
+// announced returns the length of the newest message about each key in the outbox, once it has one about key that was not there
+// before.
+func (r *running) announced(t *testing.T, uri, key string) map[string]int {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	newest := map[string]int{}
+	eventually(t, "there is a message about "+key, func() bool {
+		rows, err := conn.Query(t.Context(), `SELECT convert_from(key, 'UTF8'), coalesce(length(value), 0) FROM outbox
+			WHERE created_at > (SELECT epoch_at FROM catalog_version) ORDER BY outbox_id`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		var length int
+		if _, err := pgx.ForEachRow(rows, []any{&name, &length}, func() error { newest[name] = length; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		_, found := newest[key]
+		return found
+	})
+	return newest
 }
 
 // A store whose schema is gone is migrated, and the control plane goes on with what is in it.

@@ -189,12 +189,17 @@ func queue(ctx context.Context, batch *pgx.Batch, announce Announcer, w write) e
 	if err != nil {
 		return err
 	}
+	batch.Queue(`INSERT INTO catalog_change (version, kind, name, previous_version, deleted, committed_at)
+		VALUES ($1, $2, $3, nullif($4, 0::bigint), $5, $6)`, w.version, w.key.Kind, w.key.Name, w.previous, w.resource == nil, w.at)
+	return enqueue(batch, message)
+}
+
+// enqueue adds the statement that puts a message into the outbox.
+func enqueue(batch *pgx.Batch, message outbox.Message) error {
 	headers, err := json.Marshal(message.Headers)
 	if err != nil {
 		return err
 	}
-	batch.Queue(`INSERT INTO catalog_change (version, kind, name, previous_version, deleted, committed_at)
-		VALUES ($1, $2, $3, nullif($4, 0::bigint), $5, $6)`, w.version, w.key.Kind, w.key.Name, w.previous, w.resource == nil, w.at)
 	batch.Queue(`INSERT INTO outbox (topic, key, value, headers) VALUES ($1, $2, $3, $4)`,
 		message.Topic, message.Key, message.Value, headers)
 	return nil

@@ -117,7 +117,7 @@ func TestWritesAreVersioned(t *testing.T) {
 func TestItemsAreCreatedTogether(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool)
+	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool, announce)
 	p := snapshot.NewPublisher()
 	whole, err := source.Whole(ctx, 100)
 	if err != nil {
@@ -276,7 +276,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
 	items, rules, promotions := postgres.Items(pool, pool, announce), postgres.TaxRules(pool, pool, announce), postgres.Promotions(pool, pool, announce)
-	source := postgres.NewSnapshotSource(pool)
+	source := postgres.NewSnapshotSource(pool, announce)
 	whole, err := source.Whole(ctx, 100)
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
 		t.Fatalf("empty catalog: %+v, %v", whole, err)
