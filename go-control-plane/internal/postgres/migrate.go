@@ -55,8 +55,8 @@ func scripts() ([]script, error) {
 		}
 		file := strings.TrimPrefix(path, "migrations/")
 		number, err := strconv.Atoi(file[:4])
-		if err != nil || number != i+1 {
-			return nil, fmt.Errorf("migration %s: its name must begin with the number %04d", file, i+1)
+		if err != nil || (i > 0 && number <= all[i-1].number) {
+			return nil, fmt.Errorf("migration %s: its name must begin with four digits, above those of the one before", file)
 		}
 		all[i] = script{number, file, string(text), fmt.Sprintf("%x", sha256.Sum256(text))}
 	}
@@ -113,9 +113,11 @@ func applied(ctx context.Context, c *pgx.Conn, known []script) (int, error) {
 	}
 	for i, f := range found {
 		switch {
-		case f.number > len(known):
+		case f.number > known[len(known)-1].number:
 			return 0, fmt.Errorf("the schema is newer than this program: it has migration %s, and the newest one known is %s", f.file, known[len(known)-1].file)
-		case f.number != i+1:
+		case f.number < known[i].number:
+			return 0, fmt.Errorf("the schema has migration %s, which this program does not know", f.file)
+		case f.number > known[i].number:
 			return 0, fmt.Errorf("migration %s is not noted in the schema, but later ones are", known[i].file)
 		case f.sum == "":
 			if _, err := c.Exec(ctx, `UPDATE schema_migration SET checksum = $2 WHERE number = $1`, f.number, known[i].sum); err != nil {
