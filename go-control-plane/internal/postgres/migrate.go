@@ -75,7 +75,10 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	for _, s := range known[done:] {
 		err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			// The limit of a statement is meant for calls; a migration may have to rewrite a table.
-			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0;"+s.text); err != nil {
+			if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, s.text); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, `INSERT INTO schema_migration (number, file, checksum) VALUES ($1, $2, $3)`, s.number, s.file, s.sum)
