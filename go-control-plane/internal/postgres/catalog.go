@@ -73,16 +73,16 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		if err != nil {
 			return err
 		}
-		merged, err := r.Replacing(current)
-		if err != nil {
-			return err
-		}
+		merged, invalid := r.Replacing(current)
 		if current.ResourceVersion() != r.ResourceVersion() {
 			if done, err := t.isUpdate(ctx, tx, r.ResourceVersion(), merged, current); err != nil || done {
 				updated = current
 				return cmp.Or(err, errRepeated)
 			}
 			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
+		}
+		if invalid != nil {
+			return invalid
 		}
 		updated = t.stamped(merged, version, at)
 		if _, err := tx.Exec(ctx, t.updateSQL(), append(t.values(updated), r.Key().Name)...); err != nil {

@@ -192,6 +192,12 @@ func TestUpdatesAreRepeatable(t *testing.T) {
 	if _, err := promotions.Update(ctx, older); !errors.Is(err, catalog.ErrVersionMismatch) {
 		t.Errorf("another base: %v", err)
 	}
+	execute(t, pool, `UPDATE promotion SET spent_minor = 1`)
+	dollars := change
+	dollars.Budget.Currency = "USD"
+	if _, err := promotions.Update(ctx, dollars); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("what is not allowed, from an old version: %v", err)
+	}
 	back := first
 	back.Name = "Half"
 	if back, err = promotions.Update(ctx, back); err != nil {
