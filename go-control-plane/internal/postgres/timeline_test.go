@@ -87,3 +87,20 @@ func TestAnotherTimelineBeginsAnEpoch(t *testing.T) {
 		t.Errorf("surpassing %d: %v, version %d", lost, err, state().Version)
 	}
 }
+
+// A clock that is behind what versions have come to does not lead back.
+func TestAnEpochNeverLeadsBack(t *testing.T) {
+	pool := open(t)
+	const far = 8_000_000_000_000_000_000
+	if _, err := pool.Exec(t.Context(), `UPDATE catalog_version SET timeline = 'another', version = $1`, int64(far)); err != nil {
+		t.Fatal(err)
+	}
+	created, err := postgres.Items(pool, pool, announce).Create(t.Context(), mug(1), "")
+	if err != nil || created.Version != far+2 {
+		t.Errorf("%+v, %v", created, err)
+	}
+	whole, err := postgres.NewSnapshotSource(pool, announce).Whole(t.Context(), 100)
+	if err != nil || whole.Version != far+2 || len(whole.Log) != 1 {
+		t.Errorf("%+v, %v", whole, err)
+	}
+}
