@@ -94,14 +94,16 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 // applied returns how many migrations the schema has, all of which must be those that are known. Of migrations that were applied
 // before checksums were noted, they are noted now.
 func applied(ctx context.Context, c *pgx.Conn, known []script) (int, error) {
-	for _, statement := range []string{
-		`CREATE TABLE IF NOT EXISTS schema_migration (
-			number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
-		`ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS checksum text`,
-	} {
-		if _, err := c.Exec(ctx, statement); err != nil {
-			return 0, err
-		}
+	// A table that is complete is not locked: a backup may be reading it, and a start does not wait for that.
+	const journal = `DO $$ BEGIN
+		CREATE TABLE IF NOT EXISTS schema_migration (
+			number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+		IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'schema_migration'::regclass AND attname = 'checksum') THEN
+			ALTER TABLE schema_migration ADD COLUMN checksum text;
+		END IF;
+	END $$`
+	if _, err := c.Exec(ctx, journal); err != nil {
+		return 0, err
 	}
 	rows, err := c.Query(ctx, `SELECT number, file, coalesce(checksum, '') FROM schema_migration ORDER BY number`)
 	if err != nil {

@@ -3,6 +3,7 @@
 package postgres_test
 
 import (
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,5 +63,21 @@ func TestMigrationsAreCompared(t *testing.T) {
 		if n := count(t, pool, "schema_migration WHERE checksum IS NULL AND number BETWEEN 1 AND 9998"); n != 0 {
 			t.Errorf("%s: %d without a checksum", name, n)
 		}
+	}
+}
+
+// A backup that reads all tables does not keep a control plane from its start.
+func TestAStartDoesNotWaitForABackup(t *testing.T) {
+	pool := openWith(t, url.Values{"lock_timeout": {"200"}})
+	backup, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backup.Rollback(t.Context())
+	if _, err := backup.Exec(t.Context(), `LOCK TABLE schema_migration, catalog_version IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Migrate(t.Context(), pool); err != nil {
+		t.Error(err)
 	}
 }
