@@ -104,3 +104,55 @@ func TestAnEpochNeverLeadsBack(t *testing.T) {
 		t.Errorf("%+v, %v", whole, err)
 	}
 }
+
+// A held state is the store's, or was lost, or is too old for the log. Only one that was lost begins an epoch.
+func TestWhereAHeldStateStands(t *testing.T) {
+	pool := open(t)
+	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool, announce)
+	var points []snapshot.Point
+	for n := range int64(4) {
+		if n > 0 {
+			i := mug(1)
+			i.SKU = string(rune('a' + n))
+			if _, err := items.Create(t.Context(), i, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		whole, err := source.Whole(t.Context(), 100)
+		if err != nil || whole.Version != n+1 {
+			t.Fatal(whole, err)
+		}
+		points = append(points, snapshot.Point{Version: whole.Version, CommittedAt: whole.CommittedAt})
+	}
+	for n, held := range points {
+		if step, err := source.Since(t.Context(), held); err != nil || len(step.Log) != 3-n || len(step.Resources) != 3-n {
+			t.Errorf("since %d: %d changes, %v", held.Version, len(step.Log), err)
+		}
+	}
+	// The log has lost the change to version 2, and with it whether that is the store's.
+	execute(t, pool, `DELETE FROM catalog_change WHERE version = 2`)
+	if _, err := source.Since(t.Context(), points[1]); !errors.Is(err, snapshot.ErrGap) || errors.Is(err, snapshot.ErrLost) {
+		t.Errorf("before the log: %v", err)
+	}
+	newest := points[3]
+	for name, held := range map[string]snapshot.Point{
+		"the newest version at another time": {Version: newest.Version, CommittedAt: newest.CommittedAt.Add(time.Microsecond)},
+		"the oldest version at another time": {Version: 3, CommittedAt: points[2].CommittedAt.Add(-time.Microsecond)},
+		"a version ahead":                    {Version: newest.Version + 1, CommittedAt: newest.CommittedAt},
+	} {
+		var before, after int64
+		version := func(into *int64) {
+			if err := pool.QueryRow(t.Context(), `SELECT version FROM catalog_version`).Scan(into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		version(&before)
+		if _, err := source.Since(t.Context(), held); !errors.Is(err, snapshot.ErrLost) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if version(&after); after <= before {
+			t.Errorf("%s: version %d after %d", name, after, before)
+		}
+		execute(t, pool, `UPDATE catalog_version SET version = 4, epoch_version = 1, changed_at = (SELECT committed_at FROM catalog_change WHERE version = 4)`)
+	}
+}
