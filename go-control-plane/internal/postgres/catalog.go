@@ -85,10 +85,9 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 			return invalid
 		}
 		updated = t.stamped(merged, version, at)
-		if _, err := tx.Exec(ctx, t.updateSQL(), append(t.values(updated), r.Key().Name)...); err != nil {
-			return err
-		}
-		return record(ctx, tx, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
+		var batch pgx.Batch
+		batch.Queue(t.updateSQL(), append(t.values(updated), r.Key().Name)...)
+		return record(ctx, tx, &batch, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
 	})
 	if errors.Is(err, errRepeated) {
 		err = nil
@@ -125,10 +124,9 @@ func (t *table[R]) Delete(ctx context.Context, name string, version int64) error
 		if current.ResourceVersion() != version {
 			return &catalog.KeyError{Key: current.Key(), Err: catalog.ErrVersionMismatch}
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM `+t.name+` WHERE `+t.key+` = $1`, name); err != nil {
-			return err
-		}
-		return record(ctx, tx, t.announce, write{current.Key(), nil, version, next, at})
+		var batch pgx.Batch
+		batch.Queue(`DELETE FROM `+t.name+` WHERE `+t.key+` = $1`, name)
+		return record(ctx, tx, &batch, t.announce, write{current.Key(), nil, version, next, at})
 	})
 }
 
@@ -173,14 +171,14 @@ type write struct {
 	at       time.Time
 }
 
-// record adds a write to the change log and the outbox, and sends a notification that is delivered on commit.
-func record(ctx context.Context, tx pgx.Tx, announce Announcer, w write) error {
-	var batch pgx.Batch
-	if err := queue(ctx, &batch, announce, w); err != nil {
+// record makes a write, whose own statement is in the batch, and adds it to the change log and the outbox, and sends a notification
+// that is delivered on commit. All of it is one round trip.
+func record(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, announce Announcer, w write) error {
+	if err := queue(ctx, batch, announce, w); err != nil {
 		return err
 	}
-	notify(&batch, w.version)
-	return tx.SendBatch(ctx, &batch).Close()
+	notify(batch, w.version)
+	return tx.SendBatch(ctx, batch).Close()
 }
 
 // queue adds the statements for a write, except the notification.
