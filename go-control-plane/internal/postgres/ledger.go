@@ -214,11 +214,9 @@ func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
 				return err
 			}
 			updated := promotions.stamped(current, version, at)
-			_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
-			if err != nil {
-				return err
-			}
-			if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
+			var batch pgx.Batch
+			batch.Queue(`UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
+			if err := record(ctx, tx, &batch, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -112,6 +113,54 @@ func TestWritesAreVersioned(t *testing.T) {
 	}
 }
 
+// Many items are created at one version and with one notification, all or none of them, and once.
+func TestItemsAreCreatedTogether(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool, announce)
+	p := snapshot.NewPublisher()
+	whole, err := source.Whole(ctx, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Replace(whole)
+	all := make([]catalog.Item, 1000)
+	for n := range all {
+		all[n] = mug(int64(n))
+		all[n].SKU = fmt.Sprintf("sku-%04d", n)
+	}
+	id := uuid.NewString()
+	created, err := items.CreateAll(ctx, all, id)
+	if err != nil || len(created) != len(all) || created[0].Version != 2 || created[999].Version != 2 || created[999].UnitPrice.Minor != 999 {
+		t.Fatalf("%d created, %v", len(created), err)
+	}
+	if again, err := items.CreateAll(ctx, all, id); err != nil || !slices.Equal(again, created) {
+		t.Errorf("again: %d, %v", len(again), err)
+	}
+	if _, err := items.CreateAll(ctx, all[:999], id); !errors.Is(err, catalog.ErrRequestIDReused) {
+		t.Errorf("other content: %v", err)
+	}
+	step, err := source.Since(ctx, p.Point())
+	if err != nil || len(step.Log) != 1000 || len(step.Resources) != 1000 || p.Advance(step) != nil || p.Stats().Version != 2 {
+		t.Errorf("%d changes, %v, %+v", len(step.Log), err, p.Stats())
+	}
+	// One that exists keeps all others from being created, wherever it stands.
+	for _, at := range []int{0, 1, 2} {
+		some := []catalog.Item{mug(1), mug(2), mug(3)}
+		for n := range some {
+			some[n].SKU = fmt.Sprint("new-", n)
+		}
+		some[at] = all[7]
+		var about *catalog.KeyError
+		if _, err := items.CreateAll(ctx, some, ""); !errors.Is(err, catalog.ErrAlreadyExists) || !errors.As(err, &about) || about.Key.Name != "sku-0007" {
+			t.Errorf("one exists: %v", err)
+		}
+	}
+	if n, m := count(t, pool, "item"), count(t, pool, "outbox"); n != 1000 || m != 1000 {
+		t.Errorf("%d items, %d messages", n, m)
+	}
+}
+
 // An update whose answer was lost can be repeated, until another write has followed it.
 func TestUpdatesAreRepeatable(t *testing.T) {
 	pool := open(t)
@@ -142,6 +191,12 @@ func TestUpdatesAreRepeatable(t *testing.T) {
 	older.Version--
 	if _, err := promotions.Update(ctx, older); !errors.Is(err, catalog.ErrVersionMismatch) {
 		t.Errorf("another base: %v", err)
+	}
+	execute(t, pool, `UPDATE promotion SET spent_minor = 1`)
+	dollars := change
+	dollars.Budget.Currency = "USD"
+	if _, err := promotions.Update(ctx, dollars); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("what is not allowed, from an old version: %v", err)
 	}
 	back := first
 	back.Name = "Half"
@@ -227,7 +282,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
 	items, rules, promotions := postgres.Items(pool, pool, announce), postgres.TaxRules(pool, pool, announce), postgres.Promotions(pool, pool, announce)
-	source := postgres.NewSnapshotSource(pool)
+	source := postgres.NewSnapshotSource(pool, announce)
 	whole, err := source.Whole(ctx, 100)
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
 		t.Fatalf("empty catalog: %+v, %v", whole, err)

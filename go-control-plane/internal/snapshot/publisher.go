@@ -3,6 +3,8 @@ package snapshot
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -19,6 +21,9 @@ var ErrNotReady = errors.New("the catalog has not been read yet")
 
 // ErrGap means that a step does not start at the current state.
 var ErrGap = errors.New("the change log has a gap")
+
+// ErrLost means that the store is not on the timeline of the current state any more. It is an ErrGap, too.
+var ErrLost = fmt.Errorf("the state is not one of the store's: %w", ErrGap)
 
 // Publisher holds the newest state and sends each step to every subscription. It never waits for a subscriber: one that does
 // not keep up loses its subscription.
@@ -162,23 +167,23 @@ func (p *Publisher) update(keys map[catalog.Key]struct{}) *Update {
 }
 
 // Replace sets the state. Subscriptions receive the difference to the state before, by content: after a restore, a version may
-// have another content than the one that was sent.
-func (p *Publisher) Replace(whole Whole) {
+// have another content than the one that was sent. It returns the keys of what differs, in order.
+func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	resources := make(map[catalog.Key]catalog.AnyResource, len(whole.Resources))
 	for _, r := range whole.Resources {
 		resources[r.Key()] = r
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := map[catalog.Key]struct{}{}
+	differing := map[catalog.Key]struct{}{}
 	for key, r := range resources {
 		if old, ok := p.resources[key]; !ok || !reflect.DeepEqual(old, r) {
-			changed[key] = struct{}{}
+			differing[key] = struct{}{}
 		}
 	}
 	for key := range p.resources {
 		if _, ok := resources[key]; !ok {
-			changed[key] = struct{}{}
+			differing[key] = struct{}{}
 		}
 	}
 	moved := p.version != whole.Version
@@ -186,9 +191,10 @@ func (p *Publisher) Replace(whole Whole) {
 	p.history.rebuild(pastState{version: p.version, digest: p.digest, committed: p.committed}, whole.Log)
 	p.whole = nil
 	p.ready = true
-	if moved || len(changed) > 0 {
-		p.publish(p.update(changed))
+	if moved || len(differing) > 0 {
+		p.publish(p.update(differing))
 	}
+	return slices.SortedFunc(maps.Keys(differing), compareKeys)
 }
 
 // Advance applies a step. It fails, without a change, if the step does not start at the current state.
