@@ -141,18 +141,16 @@ public sealed class SoakTests(ITestOutputHelper output)
             await EventWriter.ProduceAsync(topology.KafkaBootstrap, topic, 0, new byte[990_000], new Dictionary<string, string>());
     }
 
-    private static IAdminClient Admin(RunningTopology topology) => new AdminClientBuilder(new AdminClientConfig { BootstrapServers = topology.KafkaBootstrap }).Build();
-
     private static async Task AddPartitionsAsync(RunningTopology topology)
     {
-        using var admin = Admin(topology);
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = topology.KafkaBootstrap }).Build();
         await admin.CreatePartitionsAsync(((string[])["hybrid.quotes.v1", "hybrid.usage.v1"]).Select(topic => new PartitionsSpecification { Topic = topic, IncreaseTo = 6 }));
     }
 
     private static async Task RecreateAsync(RunningTopology topology)
     {
         string[] topics = ["hybrid.quotes.v1", "hybrid.usage.v1", "hybrid.catalog.v1"];
-        using var admin = Admin(topology);
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = topology.KafkaBootstrap }).Build();
         await admin.DeleteTopicsAsync(topics);
         foreach (var topic in topics)
             await Eventually.BecomesAsync($"{topic} to be there again", () => admin.GetMetadata(TimeSpan.FromSeconds(5)).Topics, all => all.Exists(t => t.Topic == topic));
