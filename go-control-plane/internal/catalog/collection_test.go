@@ -81,6 +81,8 @@ func TestCreateNamesEveryViolation(t *testing.T) {
 		"negative":          {item: with(func(i *catalog.Item) { i.UnitPrice.Minor = -1 }), fields: []string{"unit_price.minor_units"}},
 		"huge":              {item: with(func(i *catalog.Item) { i.UnitPrice.Minor = catalog.MaxAmountMinor + 1 }), fields: []string{"unit_price.minor_units"}},
 		"sku with a slash":  {item: with(func(i *catalog.Item) { i.SKU = "a/b" }), fields: []string{"sku"}},
+		"sku of a dot":      {item: with(func(i *catalog.Item) { i.SKU = "." }), fields: []string{"sku"}},
+		"sku of two dots":   {item: with(func(i *catalog.Item) { i.SKU = ".." }), fields: []string{"sku"}},
 		"long sku":          {item: with(func(i *catalog.Item) { i.SKU = strings.Repeat("a", 65) }), fields: []string{"sku"}},
 		"long name":         {item: with(func(i *catalog.Item) { i.Name = strings.Repeat("é", 201) }), fields: []string{"name"}},
 		"longest name":      {item: with(func(i *catalog.Item) { i.Name = strings.Repeat("é", 200) })},

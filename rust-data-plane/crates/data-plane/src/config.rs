@@ -51,7 +51,7 @@ impl Config {
         let address: IpAddr = settings.bind_address()?;
         let node_id = settings.required("NODE_ID")?;
         if !is_node_id(&node_id) {
-            return Err(SettingError::new("NODE_ID", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"));
+            return Err(SettingError::new("NODE_ID", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor .."));
         }
         let control_plane = settings.required("CONTROL_PLANE_GRPC")?;
         let control_plane = Endpoint::from_shared(control_plane)
@@ -82,5 +82,5 @@ impl Config {
 }
 
 fn is_node_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    text != "." && text != ".." && (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
