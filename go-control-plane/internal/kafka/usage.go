@@ -172,8 +172,14 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 	go func() {
 		defer close(watching)
 		w := watcher{u, client, topicID, partitions, positions, booked}
-		if err := w.run(ctx); err != nil {
-			stop(err)
+		err := w.run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		stop(err)
+		// The partitions' consumers may take as long to end as the broker may to answer.
+		if !errors.Is(err, errOtherTopic) && !errors.Is(err, ledger.ErrOffsetWentBack) {
+			u.Healthy(err)
 		}
 	}()
 	defer func() {
