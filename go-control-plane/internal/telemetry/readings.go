@@ -11,11 +11,11 @@ import (
 
 // Readings are values that are read whenever metrics are collected.
 type Readings struct {
-	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotOverflows, SnapshotQueue func() int64
-	OutboxLag, OutboxPublished                                                            func() int64
-	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters                            func() int64
-	Nodes                                                                                 func() []Node
-	Pool                                                                                  func() Pool
+	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotBehind func() int64
+	OutboxLag, OutboxPublished                                          func() int64
+	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters          func() int64
+	Nodes                                                               func() []Node
+	Pool                                                                func() Pool
 }
 
 // Node is what is known of one node of the fleet.
@@ -45,8 +45,7 @@ func Observe(r Readings) {
 	i.observedGauge("hybrid.snapshot.version", "{version}", "Newest catalog version that is published to nodes.", r.SnapshotVersion)
 	i.observedGauge("hybrid.snapshot.size", "{resource}", "Resources of the catalog.", r.SnapshotResources)
 	i.observedGauge("hybrid.snapshot.streams", "{stream}", "Connected nodes.", r.SnapshotStreams)
-	i.observedGauge("hybrid.snapshot.queue.depth", "{update}", "Updates in the longest queue of a stream.", r.SnapshotQueue)
-	i.observedCounter("hybrid.snapshot.overflows", "{stream}", "Streams ended because their queue was full.", r.SnapshotOverflows)
+	i.observedGauge("hybrid.snapshot.streams.behind", "{version}", "Versions that the slowest stream has not been sent yet.", r.SnapshotBehind)
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)
 	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic. Markers of transactions count, so it need not reach 0.", r.LedgerLag)

@@ -221,7 +221,7 @@ fn identify(resource: &Resource) -> (String, i64) {
 pub fn item(sku: &str, unit_price_minor: i64, version: i64) -> Resource {
     let unit_price = Some(Money { currency_code: "EUR".into(), minor_units: unit_price_minor });
     let item = Item { sku: sku.into(), name: sku.into(), unit_price, version, ..Default::default() };
-    Resource { resource: Some(resource::Resource::Item(item)) }
+    Resource { resource: Some(resource::Resource::Item(item)), ..Default::default() }
 }
 
 /// The standard rate of a jurisdiction.
@@ -233,7 +233,7 @@ pub fn tax_rule(jurisdiction: &str, rate_ppm: i64, version: i64) -> Resource {
         version,
         ..Default::default()
     };
-    Resource { resource: Some(resource::Resource::TaxRule(rule)) }
+    Resource { resource: Some(resource::Resource::TaxRule(rule)), ..Default::default() }
 }
 
 /// A percentage off everything, out of a large budget in EUR.
@@ -246,5 +246,5 @@ pub fn promotion(promotion_id: &str, percent_off_ppm: i64, version: i64) -> Reso
         version,
         ..Default::default()
     };
-    Resource { resource: Some(resource::Resource::Promotion(promotion)) }
+    Resource { resource: Some(resource::Resource::Promotion(promotion)), ..Default::default() }
 }

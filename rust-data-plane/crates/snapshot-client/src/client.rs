@@ -173,6 +173,7 @@ impl Client {
             software_version: self.node.software_version.clone(),
             held_version: self.state.version(),
             held_digest: self.state.digest(),
+            ..Default::default()
         })
     }
 
@@ -231,8 +232,8 @@ impl Client {
         tracing::debug!(version, items, authoritative, rejects = rejects.len(), "snapshot applied");
         self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
         let nonce = parts.last().map(|part| part.nonce.clone()).unwrap_or_default();
-        let ack =
-            Ack { nonce, version, digest: self.state.digest(), rejects, applied_at: Some(SystemTime::now().into()) };
+        let applied_at = Some(SystemTime::now().into());
+        let ack = Ack { nonce, version, digest: self.state.digest(), rejects, applied_at, more_follows: false };
         send(outbox, request::Message::Ack(ack))
     }
 

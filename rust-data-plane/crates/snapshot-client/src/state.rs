@@ -178,7 +178,7 @@ impl<'s> Changes<'s> {
             self.digest.subtract(&path, version);
         }
         self.digest.add(&path, version);
-        let offered = Resource { resource: Some(resource.clone()) }.encode_to_vec().into();
+        let offered = Resource { resource: Some(resource.clone()), ..Default::default() }.encode_to_vec().into();
         let rejected = convert::put(&mut self.edit, resource).err().map(|invalid| {
             let accepted = self.keep_last_accepted(&path);
             Box::new(Rejected { reject: reject(key, version, invalid), accepted })
