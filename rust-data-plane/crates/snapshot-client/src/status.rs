@@ -39,9 +39,9 @@ impl Snapshots {
         self.0.offered_version.load(Ordering::Relaxed)
     }
 
-    /// True while no control plane confirms that the snapshot is the newest.
+    /// True while no control plane confirms that the snapshot is the newest, or while one has named another version.
     pub fn is_stale(&self) -> bool {
-        !self.0.connected.load(Ordering::Relaxed)
+        !self.0.connected.load(Ordering::Relaxed) || self.offered_version() != self.applied_version()
     }
 
     /// How long ago the snapshot was last known to be the newest; `None` without a snapshot.
