@@ -145,6 +145,7 @@ internal static class Signals
         new(DataPlane, "hybrid.snapshot.config_age", "s", Gauge),
         new(DataPlane, "hybrid.snapshot.rejected", "{resource}", Gauge),
         new(DataPlane, "hybrid.snapshot.rejects", "{resource}", Counter),
+        new(DataPlane, "hybrid.discounts.suspended", "1", Gauge),
         new(DataPlane, "hybrid.quotes.events.queued", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.delivered", "{event}", Counter),
         new(DataPlane, "hybrid.quotes.events.shed", "{event}", Counter),

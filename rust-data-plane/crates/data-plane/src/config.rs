@@ -20,6 +20,10 @@ pub const PROGRAM: Program = Program {
         Variable { name: "ConnectionStrings__kafka", help: "address of Kafka: host:port[,host:port]" },
         Variable { name: "WORKER_THREADS", help: "number of runtimes, 1 to 64 (default: one per core)" },
         Variable {
+            name: "HYBRID_BUDGET_MAX_STALENESS",
+            help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
+        },
+        Variable {
             name: "QUOTE_DELAY_US",
             help: "fault injection for tests only: microseconds by which every quote is delayed (default: none)",
         },
@@ -37,6 +41,7 @@ pub struct Config {
     pub control_plane: Endpoint,
     pub kafka: String,
     pub workers: usize,
+    pub budget_max_staleness: Duration,
     pub delay: Option<Duration>,
 }
 
@@ -58,6 +63,10 @@ impl Config {
             Some(_) => return Err(SettingError::new("WORKER_THREADS", "must be 1 to 64")),
             None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(64),
         };
+        let staleness = settings.optional_as::<u64>("HYBRID_BUDGET_MAX_STALENESS")?.unwrap_or(300);
+        if !(1..=604_800).contains(&staleness) {
+            return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
+        }
         Ok(Self {
             node_id,
             http: SocketAddr::new(address, settings.required_as("HTTP_PORT")?),
@@ -66,6 +75,7 @@ impl Config {
             control_plane,
             kafka: settings.required("ConnectionStrings__kafka")?,
             workers,
+            budget_max_staleness: Duration::from_secs(staleness),
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }

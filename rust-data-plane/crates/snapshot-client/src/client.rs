@@ -6,7 +6,7 @@ use contracts::hybrid::snapshot::v1::{
     Ack, Heartbeat, Hello, Update, stream_snapshot_request as request, stream_snapshot_response as response,
 };
 use thiserror::Error;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::backoff::Backoff;
@@ -48,6 +48,9 @@ pub struct Client {
     snapshots: Snapshots,
     backoff: Backoff,
     saver: Saver,
+    max_staleness: Duration,
+    /// Until when discounts are granted without news; `None` while none are.
+    discounts_until: Option<Instant>,
 }
 
 /// Why a stream ended.
@@ -72,11 +75,18 @@ enum Ended {
 }
 
 impl Client {
-    /// A client that starts with what lies in `folder`, if that can be used.
-    pub fn new(node: Node, endpoint: Endpoint, folder: &Path, backoff: Backoff) -> std::io::Result<Self> {
+    /// A client that starts with what lies in `folder`, if that can be used. When its state has not been confirmed for
+    /// `max_staleness`, no discount is granted until it is: budgets may be spent by then.
+    pub fn new(
+        node: Node,
+        endpoint: Endpoint,
+        folder: &Path,
+        backoff: Backoff,
+        max_staleness: Duration,
+    ) -> std::io::Result<Self> {
         let store = Store::open(folder)?;
         let snapshots = Snapshots::default();
-        let (mut state, mut whole) = (State::default(), false);
+        let (mut state, mut whole, mut left) = (State::default(), false, max_staleness);
         match store.load() {
             Ok(Some(saved)) => {
                 let version = saved.state.version();
@@ -88,7 +98,7 @@ impl Client {
                 // The other build may have dropped fields and types that it did not know.
                 whole = saved.software_version != node.software_version;
                 state = saved.state;
-                snapshots.publish(state.snapshot().clone());
+                left = max_staleness.saturating_sub(saved.confirmed_at.elapsed().unwrap_or_default());
                 snapshots.confirmed(saved.confirmed_at);
                 snapshots.count_rejects(0, state.rejects().count());
             }
@@ -101,7 +111,15 @@ impl Client {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         let (incoming, saver) = (Incoming::default(), Saver::new(store));
-        Ok(Self { node, endpoint, state, whole, incoming, snapshots, backoff, saver })
+        let discounts_until = Some(Instant::now() + left);
+        let mut client =
+            Self { node, endpoint, state, whole, incoming, snapshots, backoff, saver, max_staleness, discounts_until };
+        if left.is_zero() {
+            client.suspend_discounts();
+        } else if client.state.version() > 0 {
+            client.publish();
+        }
+        Ok(client)
     }
 
     /// What it publishes to.
@@ -146,6 +164,7 @@ impl Client {
                 tokio::select! {
                     () = &mut retry => break,
                     () = self.saver.ready() => self.save(),
+                    () = due(self.discounts_until) => self.suspend_discounts(),
                 }
             }
         }
@@ -179,6 +198,7 @@ impl Client {
                     None => {}
                 },
                 () = self.saver.ready() => self.save(),
+                () = due(self.discounts_until) => self.suspend_discounts(),
                 () = heard.nothing_for(SILENCE) => return Err(Ended::Silent),
             }
         }
@@ -225,10 +245,10 @@ impl Client {
 
     fn apply(&mut self, parts: &[Update], first: bool, outbox: &mut Outbox) -> Result<(), Ended> {
         let mut rejects = self.state.apply(parts)?;
-        self.snapshots.publish(self.state.snapshot().clone());
+        self.confirmed();
+        self.publish();
         self.snapshots.offered(self.state.version());
         self.snapshots.count_rejects(rejects.len(), self.state.rejects().count());
-        self.confirmed();
         for reject in &rejects {
             let key = reject.key.as_ref().map_or("", |key| &key.name);
             tracing::warn!(
@@ -265,12 +285,41 @@ impl Client {
         self.snapshots.set_connected(true);
         self.snapshots.confirmed(now);
         self.saver.confirmed(now);
+        if self.discounts_until.replace(Instant::now() + self.max_staleness).is_none() {
+            self.publish();
+            tracing::info!("discounts are granted again");
+        }
+    }
+
+    /// Quotes go on without discounts.
+    fn suspend_discounts(&mut self) {
+        self.discounts_until = None;
+        if self.state.version() > 0 {
+            self.publish();
+            let seconds = self.max_staleness.as_secs();
+            tracing::warn!(max_staleness_seconds = seconds, "no news of budgets for too long: no discount is granted");
+        }
+    }
+
+    /// Swaps what prices quotes.
+    fn publish(&self) {
+        let (snapshot, suspended) = (self.state.snapshot(), self.discounts_until.is_none());
+        self.snapshots.publish(if suspended { snapshot.without_discounts() } else { snapshot.clone() });
+        self.snapshots.set_discounts_suspended(suspended);
     }
 
     fn save(&mut self) {
         if self.state.version() > 0 {
             self.saver.save(Store::encode(&self.node.software_version, &self.state));
         }
+    }
+}
+
+/// Waits until the given time, or for ever without one.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

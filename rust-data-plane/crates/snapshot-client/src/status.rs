@@ -21,6 +21,7 @@ struct Shared {
     confirmed_at: AtomicI64,
     rejected: AtomicU64,
     rejects: AtomicU64,
+    discounts_suspended: AtomicBool,
 }
 
 impl Snapshots {
@@ -52,6 +53,11 @@ impl Snapshots {
         Some(SystemTime::now().duration_since(since).unwrap_or_default())
     }
 
+    /// Whether no discount is granted, because how much of the budgets is spent is not known any more.
+    pub fn discounts_suspended(&self) -> bool {
+        self.0.discounts_suspended.load(Ordering::Relaxed)
+    }
+
     /// Number of resources that are rejected at present.
     pub fn rejected(&self) -> u64 {
         self.0.rejected.load(Ordering::Relaxed)
@@ -65,6 +71,10 @@ impl Snapshots {
     /// Swaps the snapshot that prices quotes.
     pub fn publish(&self, snapshot: Snapshot) {
         self.0.current.store(Some(Arc::new(snapshot)));
+    }
+
+    pub(crate) fn set_discounts_suspended(&self, suspended: bool) {
+        self.0.discounts_suspended.store(suspended, Ordering::Relaxed);
     }
 
     pub(crate) fn offered(&self, version: i64) {

@@ -1,6 +1,8 @@
 //! What a node keeps, and asks for, when streams break, ideas of the state part, or its build changes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+// Each test program uses a part of it.
+#[allow(dead_code)]
 mod node;
 
 use std::time::Duration;

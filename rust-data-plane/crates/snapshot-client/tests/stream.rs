@@ -1,6 +1,8 @@
 //! A node against a control plane that follows a script.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+// Each test program uses a part of it.
+#[allow(dead_code)]
 mod node;
 
 use contracts::hybrid::snapshot::v1::{ResourceKey, ResourceType, Update};

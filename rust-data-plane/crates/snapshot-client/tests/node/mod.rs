@@ -21,9 +21,13 @@ impl Running {
 
     /// Starts another build of the node.
     pub(crate) fn build(software_version: &str, url: &str, folder: &Path) -> Self {
+        Self::launch(software_version, url, folder, Duration::from_secs(300))
+    }
+
+    pub(crate) fn launch(software_version: &str, url: &str, folder: &Path, max_staleness: Duration) -> Self {
         let node = Node { id: "node-1".into(), software_version: software_version.into() };
         let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100)).unwrap();
-        let client = Client::new(node, url.parse().unwrap(), folder, backoff).unwrap();
+        let client = Client::new(node, url.parse().unwrap(), folder, backoff, max_staleness).unwrap();
         let snapshots = client.snapshots();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(client.run(async {
