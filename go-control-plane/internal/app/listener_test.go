@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hybrid/control-plane/internal/config"
+	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/snapshot"
@@ -60,7 +61,7 @@ func TestSilentCallersAreLetGo(t *testing.T) {
 	go httpServer.Serve(httpListener)
 	t.Cleanup(func() { httpServer.Close() })
 	grpcServer, _ := grpcapi.NewServer(grpcapi.Services{
-		Catalog: &grpcapi.Catalog{}, Snapshot: &grpcapi.Snapshot{Publisher: snapshot.NewPublisher()},
+		Catalog: &grpcapi.Catalog{}, Snapshot: &grpcapi.Snapshot{Publisher: snapshot.NewPublisher(contract.UpdateEncoder{})},
 		Fleet: &grpcapi.Fleet{Registry: fleet.NewRegistry(time.Now)}, Ledger: &grpcapi.Ledger{},
 	}, log)
 	go grpcServer.Serve(grpcListener)

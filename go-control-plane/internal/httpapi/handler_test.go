@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/httpapi"
@@ -48,7 +49,7 @@ func serve(t *testing.T) (http.Handler, *keeper, *readiness.Readiness) {
 	t.Helper()
 	k := &keeper{}
 	log := slog.New(slog.DiscardHandler)
-	publisher := snapshot.NewPublisher()
+	publisher := snapshot.NewPublisher(contract.UpdateEncoder{})
 	registry := fleet.NewRegistry(nil)
 	ready := readiness.New("task")
 	handler, err := httpapi.NewHandler(t.Context(), grpcapi.Services{

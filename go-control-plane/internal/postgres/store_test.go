@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/money"
 	"hybrid/control-plane/internal/outbox"
@@ -118,7 +119,7 @@ func TestItemsAreCreatedTogether(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
 	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool, announce)
-	p := snapshot.NewPublisher()
+	p := snapshot.NewPublisher(contract.UpdateEncoder{})
 	whole, err := source.Whole(ctx, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +288,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
 		t.Fatalf("empty catalog: %+v, %v", whole, err)
 	}
-	p := snapshot.NewPublisher()
+	p := snapshot.NewPublisher(contract.UpdateEncoder{})
 	p.Replace(whole)
 	i, err := items.Create(ctx, mug(1), "")
 	if err != nil {
@@ -323,10 +324,10 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	if stats := p.Stats(); stats.Digest != snapshot.Digest(whole.Resources) || stats.Version != whole.Version {
 		t.Errorf("steps lead to %+v, the whole is version %d, digest %x", stats, whole.Version, snapshot.Digest(whole.Resources))
 	}
-	fresh := snapshot.NewPublisher()
+	fresh := snapshot.NewPublisher(contract.UpdateEncoder{})
 	fresh.Replace(whole)
-	if s, err := fresh.Subscribe(snapshot.Held{Version: 1, Digest: 0}); err != nil || s.First.Authoritative || len(s.First.Upserts) != 2 || len(s.First.Removals) != 1 {
-		t.Errorf("from the empty catalog: %+v, %v", s.First, err)
+	if _, first, err := fresh.Subscribe(snapshot.Start{Held: snapshot.Held{Version: 1, Digest: 0}}); err != nil || first.Authoritative || len(first.Entries) != 3 {
+		t.Errorf("from the empty catalog: %+v, %v", first, err)
 	}
 	if short, err := source.Whole(ctx, 2); err != nil || len(short.Log) != 1 {
 		t.Errorf("a cut log holds %d changes, %v; want those of whole versions only", len(short.Log), err)

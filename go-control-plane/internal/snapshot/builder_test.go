@@ -52,13 +52,13 @@ func (r *restored) Surpass(_ context.Context, version int64) error {
 // After a loss everything that differs is announced once, in parts, also if that fails at first; and a node that is ahead of the
 // store is reported to it once.
 func TestWhatWasLostIsAnnounced(t *testing.T) {
-	p := NewPublisher()
+	p := NewPublisher(LargeEncoder{})
 	var before []catalog.AnyResource
 	for n := range 2*announceSize + 500 {
 		before = append(before, catalog.Item{SKU: fmt.Sprint(n), Version: 5})
 	}
 	p.Replace(Whole{Version: 10, Resources: before})
-	if _, err := p.Subscribe(Held{Version: 1_000}); err != nil {
+	if _, _, err := p.Subscribe(Start{Held: Held{Version: 1_000}}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -53,24 +53,26 @@ func (h *history) rebuild(newest pastState, log []Change) {
 func (h *history) append(state pastState) {
 	h.states = append(h.states, state)
 	h.changes += len(state.keys)
-	drop := 0
-	for h.changes > maxHistory && drop < len(h.states)-1 {
-		h.changes -= len(h.states[drop].keys)
-		drop++
-	}
-	if drop > 0 {
-		h.states = append([]pastState(nil), h.states[drop:]...)
+	// What is dropped is freed when append moves the rest to a new array.
+	for h.changes > maxHistory && len(h.states) > 1 {
+		h.changes -= len(h.states[0].keys)
+		h.states[0] = pastState{}
+		h.states = h.states[1:]
 	}
 }
 
-// changedSince returns the keys that changed after the held state. It is false if that state is unknown.
-func (h *history) changedSince(held Held) (map[catalog.Key]struct{}, bool) {
+// changedSince returns the keys that changed after the held state, up to and including version until. It is false if that state is
+// unknown or later.
+func (h *history) changedSince(held Held, until int64) (map[catalog.Key]struct{}, bool) {
 	i := sort.Search(len(h.states), func(i int) bool { return h.states[i].version >= held.Version })
-	if i == len(h.states) || h.states[i].version != held.Version || h.states[i].digest != held.Digest {
+	if i == len(h.states) || h.states[i].version != held.Version || h.states[i].digest != held.Digest || held.Version > until {
 		return nil, false
 	}
 	keys := map[catalog.Key]struct{}{}
 	for _, state := range h.states[i+1:] {
+		if state.version > until {
+			break
+		}
 		for _, key := range state.keys {
 			keys[key] = struct{}{}
 		}

@@ -19,7 +19,7 @@ func keysOf(n int) []catalog.Key {
 func TestHistoryIsBounded(t *testing.T) {
 	var h history
 	known := func(version int64) bool {
-		_, ok := h.changedSince(Held{Version: version, Digest: uint64(version)})
+		_, ok := h.changedSince(Held{Version: version, Digest: uint64(version)}, 99)
 		return ok
 	}
 	h.append(pastState{version: 1, digest: 1})
@@ -40,7 +40,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	if known(5) || !known(6) || len(h.states) != 1 || h.changes != 1 {
 		t.Errorf("%d changes, %d states after one was dropped", h.changes, len(h.states))
 	}
-	if _, ok := h.changedSince(Held{Version: 6, Digest: 5}); ok {
+	if _, ok := h.changedSince(Held{Version: 6, Digest: 5}, 99); ok {
 		t.Error("another digest is known")
 	}
 }
@@ -54,7 +54,7 @@ func TestHistoryFromALog(t *testing.T) {
 	var h history
 	h.rebuild(pastState{version: 4, digest: digests[4], committed: at.Add(2)}, log)
 	for version, want := range map[int64]int{1: 3, 2: 3, 3: 1, 4: 0} {
-		keys, ok := h.changedSince(Held{Version: version, Digest: digests[version]})
+		keys, ok := h.changedSince(Held{Version: version, Digest: digests[version]}, 4)
 		if !ok || len(keys) != want {
 			t.Errorf("since %d: %v, %v", version, keys, ok)
 		}
@@ -72,7 +72,7 @@ func TestHistoryFromALog(t *testing.T) {
 func TestAgeOfWhatANodeHolds(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	key := catalog.Key{Kind: catalog.KindItem, Name: "a"}
-	p := NewPublisher()
+	p := NewPublisher(LargeEncoder{})
 	if age := p.Age(0, at); age != 0 {
 		t.Errorf("%v before the catalog is read", age)
 	}
@@ -94,55 +94,163 @@ func TestAgeOfWhatANodeHolds(t *testing.T) {
 	}
 }
 
-// A node that holds nothing gets the whole state, even where the log goes back to nothing.
-func TestNothingHeldIsNoState(t *testing.T) {
-	p := NewPublisher()
-	item := catalog.Item{SKU: "a", Version: 1}
-	p.Replace(Whole{Version: 1, Resources: []catalog.AnyResource{item}, Log: []Change{{Version: 1, Key: item.Key()}}})
-	s, err := p.Subscribe(Held{})
-	if err != nil || !s.First.Authoritative || len(s.First.Upserts) != 1 {
-		t.Errorf("%+v, %v", s, err)
+// Changes up to a version are known only from an earlier state, and do not contain later ones.
+func TestHistoryUntilAVersion(t *testing.T) {
+	var h history
+	a, b := catalog.Key{Kind: catalog.KindItem, Name: "a"}, catalog.Key{Kind: catalog.KindItem, Name: "b"}
+	h.append(pastState{version: 1, digest: 1})
+	h.append(pastState{version: 2, digest: 2, keys: []catalog.Key{a}})
+	h.append(pastState{version: 3, digest: 3, keys: []catalog.Key{b}})
+	for _, c := range []struct {
+		from, until int64
+		want        int
+		known       bool
+	}{{1, 3, 2, true}, {1, 2, 1, true}, {1, 1, 0, true}, {2, 3, 1, true}, {2, 1, 0, false}, {3, 2, 0, false}, {4, 4, 0, false}} {
+		keys, known := h.changedSince(Held{Version: c.from, Digest: uint64(c.from)}, c.until)
+		if known != c.known || len(keys) != c.want {
+			t.Errorf("from %d until %d: %v, %v", c.from, c.until, keys, known)
+		}
 	}
 }
 
-// A step may not repeat the current version, nor leave one out; a queue that is not read is as deep as the updates in it.
-func TestStepsAndQueues(t *testing.T) {
+// Dropping old states copies none of the others: the cost of a change does not grow with the history.
+func TestHistoryDropsWithoutCopying(t *testing.T) {
+	var h history
+	for n := range int64(2 * maxHistory) {
+		h.append(pastState{version: n, keys: keysOf(1)})
+	}
+	n, keys := int64(2*maxHistory), keysOf(1)
+	bytes := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h.append(pastState{version: n, keys: keys})
+			n++
+		}
+	}).AllocedBytesPerOp()
+	if bytes > 1_000 || len(h.states) != maxHistory {
+		t.Errorf("%d bytes for each change, %d states", bytes, len(h.states))
+	}
+}
+
+// A node that holds nothing gets the whole state, even where the log goes back to nothing.
+func TestNothingHeldIsNoState(t *testing.T) {
+	p := NewPublisher(LargeEncoder{})
+	item := catalog.Item{SKU: "a", Version: 1}
+	p.Replace(Whole{Version: 1, Resources: []catalog.AnyResource{item}, Log: []Change{{Version: 1, Key: item.Key()}}})
+	_, first, err := p.Subscribe(Start{})
+	if err != nil || !first.Authoritative || len(first.Entries) != 1 {
+		t.Errorf("%+v, %v", first, err)
+	}
+}
+
+// A step may not repeat the current version, nor leave one out; what a stream has not taken is one update when it takes it.
+func TestStepsAndStreams(t *testing.T) {
 	key := catalog.Key{Kind: catalog.KindItem, Name: "a"}
-	p := NewPublisher()
+	p := NewPublisher(LargeEncoder{})
 	p.Replace(Whole{Version: 5})
-	first, err := p.Subscribe(Held{})
-	if err != nil || !first.First.Authoritative {
+	slow, first, err := p.Subscribe(Start{})
+	if err != nil || !first.Authoritative || first.State.Version != 5 {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	defer first.Close()
 	for version, want := range map[int64]error{4: ErrGap, 5: ErrGap, 7: ErrGap} {
 		if err := p.Advance(Step{Log: []Change{{Version: version, Key: key}}}); err != want {
 			t.Errorf("a step to %d: %v", version, err)
 		}
 	}
-	if err := p.Advance(Step{Log: []Change{{Version: 6, Key: key}, {Version: 6, Key: key}, {Version: 7, Key: key}}}); err != nil {
+	if err := p.Advance(Step{}); err != nil || p.Stats().Version != 5 {
+		t.Errorf("an empty step: %v, %+v", err, p.Stats())
+	}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := p.Advance(Step{Log: []Change{{Version: 6, Key: key, CommittedAt: at}, {Version: 6, Key: key, CommittedAt: at}, {Version: 7, Key: key, CommittedAt: at.Add(1)}}}); err != nil {
 		t.Fatal(err)
 	}
 	if p.history.changes != 3 {
 		t.Errorf("%d changes", p.history.changes)
 	}
-	second, err := p.Subscribe(Held{Version: 7, Digest: p.Stats().Digest})
-	if err != nil || second.First.Authoritative {
+	quick, second, err := p.Subscribe(Start{Held: Held{Version: 7, Digest: p.Stats().Digest}})
+	if err != nil || second.Authoritative || len(second.Entries) != 0 || len(second.Parts()) != 1 {
 		t.Fatalf("%+v, %v", second, err)
 	}
-	defer second.Close()
-	if s := p.Stats(); s.Version != 7 || s.Queued != 1 || s.Streams != 2 {
+	if s := p.Stats(); s.Version != 7 || s.Behind != 2 || s.Streams != 2 {
 		t.Errorf("%+v", s)
+	}
+	if quick.Next() != nil {
+		t.Error("there is an update to the newest state")
+	}
+	<-slow.Wake()
+	if u := slow.Next(); u == nil || u.Authoritative || u.State.Version != 7 || len(u.Entries) != 1 || !u.LackedSince.Equal(at) {
+		t.Errorf("%+v", u)
 	}
 	// The same state once more is no update.
-	p.Replace(Whole{Version: 7})
-	if s := p.Stats(); s.Queued != 1 {
-		t.Errorf("%d updates queued after a replacement without a change", s.Queued)
+	p.Replace(Whole{Version: 7, Log: []Change{{Version: 7, Key: key}}})
+	if p.Stats().Behind != 0 {
+		t.Errorf("%+v", p.Stats())
 	}
-	for range queueLength {
-		p.Replace(Whole{Version: p.Stats().Version + 1})
+	// A state to which the history does not lead is sent as a whole.
+	p.Replace(Whole{Version: 9})
+	if u := slow.Next(); u == nil || !u.Authoritative || u.State.Version != 9 {
+		t.Errorf("%+v", u)
 	}
-	if s := p.Stats(); s.Streams != 1 || s.Overflows != 1 || s.Queued != queueLength {
+	slow.Close()
+	slow.Close()
+	quick.Close()
+	if s := p.Stats(); s.Streams != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Streams that are equally far get the same update, encoded once, and the whole is not made anew for a small change.
+func TestUpdatesAreShared(t *testing.T) {
+	p := NewPublisher(LargeEncoder{})
+	whole := Whole{Version: 1}
+	for n := range 2 * wholeShare {
+		whole.Resources = append(whole.Resources, catalog.Item{SKU: string(rune('a' + n)), Version: 1})
+	}
+	p.Replace(whole)
+	one, first, _ := p.Subscribe(Start{})
+	other, second, _ := p.Subscribe(Start{})
+	if first != second || &first.Message(0)[0] != &second.Message(0)[0] {
+		t.Error("the whole was made twice")
+	}
+	change := func(version int64, sku string) {
+		item := catalog.Item{SKU: sku, Version: version}
+		err := p.Advance(Step{Log: []Change{{Version: version, Key: item.Key(), Previous: 1}}, Resources: map[catalog.Key]catalog.AnyResource{item.Key(): item}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(2, "a")
+	change(3, "b")
+	if one.Next() != other.Next() {
+		t.Error("the delta was made twice")
+	}
+	third, again, _ := p.Subscribe(Start{})
+	if again != first {
+		t.Error("two changes made a new whole")
+	}
+	if u := third.Next(); u == nil || len(u.Entries) != 2 || u.State.Version != 3 {
+		t.Errorf("%+v after the older whole", u)
+	}
+	change(4, "c")
+	if _, again, _ := p.Subscribe(Start{}); again == first || again.State.Version != 4 || len(again.Entries) != len(whole.Resources) {
+		t.Errorf("%+v", again)
+	}
+	// The history leads on from the whole, however often one resource changes.
+	for version := range int64(maxHistory) {
+		change(version+5, "a")
+	}
+	late, old, _ := p.Subscribe(Start{})
+	if u := late.Next(); u == nil || u.Authoritative || old.State.Version >= u.State.Version {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestHoldsTheNewestVersionOnly(t *testing.T) {
+	p := NewPublisher(LargeEncoder{})
+	item := catalog.Item{SKU: "a", Version: 2}
+	p.Replace(Whole{Version: 2, Resources: []catalog.AnyResource{item}})
+	other := catalog.Key{Kind: catalog.KindItem, Name: "b"}
+	if !p.Holds(item.Key(), 2) || p.Holds(item.Key(), 1) || p.Holds(other, 2) || p.Holds(other, 0) {
+		t.Error("another version is held")
 	}
 }

@@ -1,20 +1,17 @@
 package snapshot
 
 import (
-	"cmp"
+	"bytes"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
 	"sync"
 	"time"
 
 	"hybrid/control-plane/internal/catalog"
 )
 
-// queueLength is how many updates a stream may be behind before it is ended.
-const queueLength = 64
+// wholeShare is the part of the catalog that must have changed before the whole of it is put together anew.
+const wholeShare = 8
 
 // ErrNotReady means that the catalog has not been read yet.
 var ErrNotReady = errors.New("the catalog has not been read yet")
@@ -25,27 +22,33 @@ var ErrGap = errors.New("the change log has a gap")
 // ErrLost means that the store is not on the timeline of the current state any more. It is an ErrGap, too.
 var ErrLost = fmt.Errorf("the state is not one of the store's: %w", ErrGap)
 
-// Publisher holds the newest state and sends each step to every subscription. It never waits for a subscriber: one that does
-// not keep up loses its subscription.
+// Publisher holds the newest state, and gives each subscription what it lacks. It never waits for a subscriber: versions that one
+// did not take in time are one update when it takes them.
 type Publisher struct {
+	encoder   Encoder
 	mu        sync.Mutex
 	ready     bool
-	version   int64
-	digest    uint64
+	state     Held
 	committed time.Time
-	resources map[catalog.Key]catalog.AnyResource
+	entries   map[catalog.Key]*Entry
 	history   history
-	// whole is the authoritative update to this version, made on first use and shared.
-	whole         *Update
+	// whole is the authoritative update to the state or to one before it, from which the history leads on. A node that needs the
+	// whole gets it and the changes since, so that it need not be made anew for each change.
+	whole *Update
+	// changed are the keys that changed since whole, and changes is how often they did.
+	changed map[catalog.Key]struct{}
+	changes int
+	// deltas are the updates from earlier states to the newest one, made on first use and shared.
+	deltas        map[Held]*Update
+	sequence      int64
 	subscriptions map[*Subscription]struct{}
-	overflows     int64
 	// foremost is the largest version that a node said to hold.
 	foremost int64
 }
 
 // NewPublisher returns a publisher without a state.
-func NewPublisher() *Publisher {
-	return &Publisher{subscriptions: map[*Subscription]struct{}{}}
+func NewPublisher(encoder Encoder) *Publisher {
+	return &Publisher{encoder: encoder, subscriptions: map[*Subscription]struct{}{}}
 }
 
 // Stats describes a publisher at one moment.
@@ -54,36 +57,34 @@ type Stats struct {
 	Digest    uint64
 	Resources int
 	Streams   int
-	// Queued is the number of updates in the longest queue of a subscription.
-	Queued int
-	// Overflows is the number of subscriptions that were ended because they did not keep up.
-	Overflows int64
-	Ready     bool
+	// Behind is the number of versions that the slowest subscription has not taken.
+	Behind int64
+	Ready  bool
 }
 
 // Stats returns the current state in numbers.
 func (p *Publisher) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	queued := 0
+	var behind int64
 	for s := range p.subscriptions {
-		queued = max(queued, len(s.updates))
+		behind = max(behind, p.state.Version-s.taken.Version)
 	}
-	return Stats{p.version, p.digest, len(p.resources), len(p.subscriptions), queued, p.overflows, p.ready}
+	return Stats{p.state.Version, p.state.Digest, len(p.entries), len(p.subscriptions), behind, p.ready}
 }
 
 // Point returns the current state.
 func (p *Publisher) Point() Point {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Point{p.version, p.committed}
+	return Point{p.state.Version, p.committed}
 }
 
 // ahead returns the largest version that a node said to hold if it is above the current one, else 0.
 func (p *Publisher) ahead() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.foremost <= p.version {
+	if p.foremost <= p.state.Version {
 		return 0
 	}
 	return p.foremost
@@ -101,100 +102,59 @@ func (p *Publisher) Age(version int64, now time.Time) time.Duration {
 	return max(0, now.Sub(committed))
 }
 
-// Subscription is the updates of one stream.
-type Subscription struct {
-	// First is the update to start with.
-	First *Update
-	// updates is closed when the queue overflows.
-	updates   chan *Update
-	publisher *Publisher
-}
-
-// Updates receives the steps after First. It is closed when the subscriber does not keep up.
-func (s *Subscription) Updates() <-chan *Update { return s.updates }
-
-// Close ends the subscription. It may be called more than once.
-func (s *Subscription) Close() {
-	s.publisher.mu.Lock()
-	defer s.publisher.mu.Unlock()
-	delete(s.publisher.subscriptions, s)
-}
-
-// Subscribe starts a subscription for a node that has the held state: with the difference if that state is known, else with
-// the whole state.
-func (p *Publisher) Subscribe(held Held) (*Subscription, error) {
+// Holds reports whether the newest state has this version of the resource.
+func (p *Publisher) Holds(key catalog.Key, version int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ready {
-		return nil, ErrNotReady
-	}
-	p.foremost = max(p.foremost, held.Version)
-	s := &Subscription{First: p.first(held), updates: make(chan *Update, queueLength), publisher: p}
-	p.subscriptions[s] = struct{}{}
-	return s, nil
+	e := p.entries[key]
+	return e != nil && e.Version == version
 }
 
-func (p *Publisher) first(held Held) *Update {
-	if held.Version > 0 {
-		if keys, ok := p.history.changedSince(held); ok {
-			return p.update(keys)
-		}
-	}
-	if p.whole == nil {
-		all := make([]catalog.AnyResource, 0, len(p.resources))
-		for _, r := range p.resources {
-			all = append(all, r)
-		}
-		slices.SortFunc(all, func(a, b catalog.AnyResource) int { return compareKeys(a.Key(), b.Key()) })
-		p.whole = &Update{Version: p.version, Digest: p.digest, CommittedAt: p.committed, Authoritative: true, Upserts: all}
-	}
-	return p.whole
-}
-
-// update is the delta to the state, for a node that lacks the newest of these keys.
-func (p *Publisher) update(keys map[catalog.Key]struct{}) *Update {
-	u := &Update{Version: p.version, Digest: p.digest, CommittedAt: p.committed}
-	for key := range keys {
-		if r, ok := p.resources[key]; ok {
-			u.Upserts = append(u.Upserts, r)
-		} else {
-			u.Removals = append(u.Removals, key)
-		}
-	}
-	slices.SortFunc(u.Upserts, func(a, b catalog.AnyResource) int { return compareKeys(a.Key(), b.Key()) })
-	slices.SortFunc(u.Removals, compareKeys)
-	return u
-}
-
-// Replace sets the state. Subscriptions receive the difference to the state before, by content: after a restore, a version may
-// have another content than the one that was sent. It returns the keys of what differs, in order.
+// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content:
+// after a restore, a version may have another content than the one that was sent. It returns the keys of what differs, in order.
 func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
-	resources := make(map[catalog.Key]catalog.AnyResource, len(whole.Resources))
-	for _, r := range whole.Resources {
-		resources[r.Key()] = r
+	ordered := make([]*Entry, len(whole.Resources))
+	entries := make(map[catalog.Key]*Entry, len(whole.Resources))
+	for i, r := range whole.Resources {
+		ordered[i] = p.encode(r)
+		entries[r.Key()] = ordered[i]
 	}
+	sortEntries(ordered)
+	state := Held{whole.Version, Digest(whole.Resources)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	differing := map[catalog.Key]struct{}{}
-	for key, r := range resources {
-		if old, ok := p.resources[key]; !ok || !reflect.DeepEqual(old, r) {
-			differing[key] = struct{}{}
+	differing := p.differing(ordered, entries)
+	before, known := p.state, p.ready
+	p.entries, p.state, p.committed, p.ready = entries, state, whole.CommittedAt, true
+	p.history.rebuild(pastState{version: state.Version, digest: state.Digest, committed: p.committed}, whole.Log)
+	p.setWhole(ordered)
+	if known && before != state {
+		u := p.update(differing)
+		u.LackedSince = p.committed
+		p.deltas[before] = u
+	}
+	p.wake()
+	for _, e := range differing {
+		changed = append(changed, e.Key)
+	}
+	return changed
+}
+
+// differing returns the entries that are other than those of the present state, and the removals of those that are no more.
+func (p *Publisher) differing(ordered []*Entry, entries map[catalog.Key]*Entry) []*Entry {
+	var differing []*Entry
+	for _, e := range ordered {
+		if old := p.entries[e.Key]; old == nil || old.Version != e.Version || !bytes.Equal(old.Encoded, e.Encoded) {
+			differing = append(differing, e)
 		}
 	}
-	for key := range p.resources {
-		if _, ok := resources[key]; !ok {
-			differing[key] = struct{}{}
+	for key := range p.entries {
+		if entries[key] == nil {
+			differing = append(differing, &Entry{Key: key})
 		}
 	}
-	moved := p.version != whole.Version
-	p.resources, p.version, p.digest, p.committed = resources, whole.Version, Digest(whole.Resources), whole.CommittedAt
-	p.history.rebuild(pastState{version: p.version, digest: p.digest, committed: p.committed}, whole.Log)
-	p.whole = nil
-	p.ready = true
-	if moved || len(differing) > 0 {
-		p.publish(p.update(differing))
-	}
-	return slices.SortedFunc(maps.Keys(differing), compareKeys)
+	sortEntries(differing)
+	return differing
 }
 
 // Advance applies a step. It fails, without a change, if the step does not start at the current state.
@@ -202,52 +162,142 @@ func (p *Publisher) Advance(step Step) error {
 	if len(step.Log) == 0 {
 		return nil
 	}
+	next := make(map[catalog.Key]*Entry, len(step.Resources))
+	for key, r := range step.Resources {
+		next[key] = p.encode(r)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := p.version
+	last := p.state.Version
 	for _, c := range step.Log {
-		if c.Version != last && c.Version != last+1 || c.Version == p.version {
+		if c.Version != last && c.Version != last+1 || c.Version == p.state.Version {
 			return ErrGap
 		}
 		last = c.Version
 	}
-	keys := map[catalog.Key]struct{}{}
 	for _, c := range step.Log {
-		keys[c.Key] = struct{}{}
-		p.digest += c.difference()
-		if c.Version != p.version {
-			p.version, p.committed = c.Version, c.CommittedAt
+		p.state.Digest += c.difference()
+		if c.Version != p.state.Version {
+			p.state.Version, p.committed = c.Version, c.CommittedAt
 			p.history.append(pastState{version: c.Version, committed: c.CommittedAt})
 		}
 		newest := &p.history.states[len(p.history.states)-1]
-		newest.digest = p.digest
+		newest.digest = p.state.Digest
 		newest.keys = append(newest.keys, c.Key)
 		p.history.changes++
-	}
-	for key := range keys {
-		if r, ok := step.Resources[key]; ok {
-			p.resources[key] = r
+		p.changed[c.Key] = struct{}{}
+		p.changes++
+		if e := next[c.Key]; e != nil {
+			p.entries[c.Key] = e
 		} else {
-			delete(p.resources, key)
+			delete(p.entries, c.Key)
 		}
 	}
-	p.whole = nil
-	p.publish(p.update(keys))
+	p.deltas = map[Held]*Update{}
+	if p.changes > maxHistory/2 {
+		// Later the history might not lead on from it.
+		p.renewWhole()
+	}
+	p.wake()
 	return nil
 }
 
-func (p *Publisher) publish(u *Update) {
+func (p *Publisher) wake() {
 	for s := range p.subscriptions {
 		select {
-		case s.updates <- u:
+		case s.wake <- struct{}{}:
 		default:
-			delete(p.subscriptions, s)
-			close(s.updates)
-			p.overflows++
 		}
 	}
 }
 
-func compareKeys(a, b catalog.Key) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+func (p *Publisher) encode(r catalog.AnyResource) *Entry {
+	return &Entry{r.Key(), r.ResourceVersion(), p.encoder.Resource(r)}
+}
+
+// entry returns the newest state of a resource, or its removal.
+func (p *Publisher) entry(key catalog.Key) *Entry {
+	if e := p.entries[key]; e != nil {
+		return e
+	}
+	return &Entry{Key: key}
+}
+
+// update returns an update that sends all that it names.
+func (p *Publisher) update(entries []*Entry) *Update {
+	p.sequence++
+	return &Update{Nonce: fmt.Sprintf("%d-%d", p.state.Version, p.sequence), State: p.state, CommittedAt: p.committed,
+		Entries: entries, encoder: p.encoder, segments: [][]*Entry{entries}, shared: true}
+}
+
+func (p *Publisher) setWhole(ordered []*Entry) {
+	p.whole = p.update(ordered)
+	p.whole.Authoritative = true
+	p.changed, p.changes, p.deltas = map[catalog.Key]struct{}{}, 0, map[Held]*Update{}
+}
+
+// renewWhole makes whole the update to the newest state. Its cost is that of copying pointers.
+func (p *Publisher) renewWhole() {
+	changes := make([]*Entry, 0, len(p.changed))
+	for key := range p.changed {
+		changes = append(changes, p.entry(key))
+	}
+	sortEntries(changes)
+	p.setWhole(merge(p.whole.Entries, changes))
+}
+
+// authoritative returns the whole state, or one from which the history leads on to it.
+func (p *Publisher) authoritative() *Update {
+	if len(p.changed)*wholeShare > len(p.whole.Entries) {
+		p.renewWhole()
+	}
+	return p.whole
+}
+
+// delta returns the update from an earlier state to the newest one. It is nil if that state is not known.
+func (p *Publisher) delta(from Held) *Update {
+	if u := p.deltas[from]; u != nil {
+		return u
+	}
+	keys, ok := p.history.changedSince(from, p.state.Version)
+	if !ok {
+		return nil
+	}
+	entries := make([]*Entry, 0, len(keys))
+	for key := range keys {
+		entries = append(entries, p.entry(key))
+	}
+	sortEntries(entries)
+	u := p.update(entries)
+	u.LackedSince = p.history.firstCommitAfter(from.Version)
+	p.deltas[from] = u
+	return u
+}
+
+// resume returns what is left of an update, for a node that has kept the parts that the progress stands for: what it names after
+// them, and before that what has changed in them since. It is nil if that is not known.
+func (p *Publisher) resume(u *Update, progress *Progress) *Update {
+	if progress == nil || progress.Authoritative != u.Authoritative {
+		return nil
+	}
+	keys, ok := p.history.changedSince(progress.State, u.State.Version)
+	if !ok {
+		return nil
+	}
+	var again []*Entry
+	for key := range keys {
+		if compareKeys(key, progress.Through) > 0 {
+			continue
+		}
+		if e := find(u.Entries, key); e != nil {
+			again = append(again, e)
+		} else {
+			again = append(again, &Entry{Key: key})
+		}
+	}
+	sortEntries(again)
+	p.sequence++
+	return &Update{Nonce: fmt.Sprintf("%d-%d", u.State.Version, p.sequence), State: u.State, CommittedAt: u.CommittedAt,
+		LackedSince: u.LackedSince, Authoritative: u.Authoritative, Resumes: true, Entries: u.Entries, encoder: p.encoder,
+		segments: [][]*Entry{again, after(u.Entries, progress.Through)}, through: progress.Through}
 }

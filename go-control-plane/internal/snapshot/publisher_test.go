@@ -68,47 +68,87 @@ func (w *world) since(version int64) snapshot.Step {
 type node struct {
 	held      snapshot.Held
 	resources map[catalog.Key]int64
+	// kept are the parts of an update that was not completed, and partial how far they reach.
+	kept    []snapshot.Part
+	partial *snapshot.Progress
+}
+
+func (n *node) start() snapshot.Start { return snapshot.Start{Held: n.held, Partial: n.partial} }
+
+// receive takes the first parts of an update, or all.
+func (n *node) receive(u *snapshot.Update, parts int) {
+	if !u.Resumes {
+		n.kept, n.partial = nil, nil
+	}
+	for _, part := range u.Parts()[:parts] {
+		n.kept = append(n.kept, part)
+		if part.Progress != nil {
+			n.partial = part.Progress
+		}
+		if part.Last {
+			n.apply(u)
+		}
+	}
 }
 
 func (n *node) apply(u *snapshot.Update) {
 	if u.Authoritative || n.resources == nil {
 		n.resources = map[catalog.Key]int64{}
 	}
-	for _, r := range u.Upserts {
-		n.resources[r.Key()] = r.ResourceVersion()
+	for _, part := range n.kept {
+		for _, e := range part.Entries {
+			if e.Version == 0 {
+				delete(n.resources, e.Key)
+			} else {
+				n.resources[e.Key] = e.Version
+			}
+		}
 	}
-	for _, key := range u.Removals {
-		delete(n.resources, key)
-	}
-	n.held = snapshot.Held{Version: u.Version, Digest: u.Digest}
+	n.held, n.kept, n.partial = u.State, nil, nil
 }
 
-// Whatever happens, and wherever nodes come in or come back, each ends with the catalog.
+// Whatever happens, and wherever nodes come in, are cut off or come back, each ends with the catalog.
 func TestNodesEndWithTheCatalog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
-		sku := rapid.SampledFrom([]string{"a", "b", "c", "d"})
-		write := func() { w.write(sku.Draw(t, "sku"), rapid.Bool().Draw(t, "remove")) }
-		for range rapid.IntRange(0, 5).Draw(t, "before") {
+		sku := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"})
+		write := func() { w.write(sku.Draw(t, "sku"), rapid.IntRange(0, 2).Draw(t, "remove") == 0) }
+		for range rapid.IntRange(0, 9).Draw(t, "before") {
 			write()
 		}
-		p := snapshot.NewPublisher()
+		p := snapshot.NewPublisher(snapshot.LargeEncoder{})
 		p.Replace(w.whole())
 		nodes := make([]node, 3)
 		subscriptions := make([]*snapshot.Subscription, len(nodes))
+		// cut ends the stream of a node within an update.
+		cut := func(i int, u *snapshot.Update) {
+			nodes[i].receive(u, rapid.IntRange(0, len(u.Parts())-1).Draw(t, "parts"))
+			subscriptions[i].Close()
+			subscriptions[i] = nil
+		}
+		subscribe := func(i int) *snapshot.Update {
+			s, first, err := p.Subscribe(nodes[i].start())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first.Authoritative && nodes[i].held.Version != 0 {
+				t.Fatalf("node at %+v got all", nodes[i].held)
+			}
+			subscriptions[i] = s
+			return first
+		}
 		drain := func(i int) {
 			for subscriptions[i] != nil {
-				select {
-				case u := <-subscriptions[i].Updates():
-					nodes[i].apply(u)
-				default:
+				u := subscriptions[i].Next()
+				if u == nil {
 					return
 				}
+				nodes[i].receive(u, len(u.Parts()))
 			}
 		}
 		for range rapid.IntRange(0, 30).Draw(t, "steps") {
 			i := rapid.IntRange(0, len(nodes)-1).Draw(t, "node")
-			switch rapid.IntRange(0, 4).Draw(t, "action") {
+			switch rapid.IntRange(0, 6).Draw(t, "action") {
 			case 0:
 				write()
 			case 1:
@@ -117,30 +157,24 @@ func TestNodesEndWithTheCatalog(t *testing.T) {
 				}
 			case 2:
 				if subscriptions[i] == nil {
-					s, err := p.Subscribe(nodes[i].held)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if s.First.Authoritative && nodes[i].held.Version != 0 {
-						t.Fatalf("node at %+v got all", nodes[i].held)
-					}
-					nodes[i].apply(s.First)
-					subscriptions[i] = s
+					u := subscribe(i)
+					nodes[i].receive(u, len(u.Parts()))
 				}
 			case 3:
-				drain(i)
-				if subscriptions[i] != nil {
-					subscriptions[i].Close()
-					subscriptions[i] = nil
+				if subscriptions[i] == nil {
+					cut(i, subscribe(i))
 				}
-			case 4: // The control plane starts anew: all it knows is in the database.
-				for i, s := range subscriptions {
-					drain(i)
-					if s != nil {
-						subscriptions[i] = nil
+			case 4:
+				if subscriptions[i] != nil {
+					if u := subscriptions[i].Next(); u != nil {
+						cut(i, u)
 					}
 				}
-				p = snapshot.NewPublisher()
+			case 5:
+				drain(i)
+			case 6: // The control plane starts anew: all it knows is in the database.
+				clear(subscriptions)
+				p = snapshot.NewPublisher(snapshot.LargeEncoder{})
 				p.Replace(w.whole())
 			}
 		}
@@ -153,12 +187,8 @@ func TestNodesEndWithTheCatalog(t *testing.T) {
 		}
 		for i := range nodes {
 			if subscriptions[i] == nil {
-				s, err := p.Subscribe(nodes[i].held)
-				if err != nil {
-					t.Fatal(err)
-				}
-				nodes[i].apply(s.First)
-				subscriptions[i] = s
+				u := subscribe(i)
+				nodes[i].receive(u, len(u.Parts()))
 			}
 			drain(i)
 			if !maps.Equal(nodes[i].resources, want) {
@@ -169,6 +199,78 @@ func TestNodesEndWithTheCatalog(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A node that was cut off gets no part twice, unless something in it has changed.
+func TestKeptPartsAreNotSentAgain(t *testing.T) {
+	w := newWorld()
+	for _, sku := range []string{"a", "b", "c", "d", "e", "f"} {
+		w.write(sku, false)
+	}
+	p := snapshot.NewPublisher(snapshot.LargeEncoder{})
+	p.Replace(w.whole())
+	var n node
+	names := func(u *snapshot.Update) (names string) {
+		for _, part := range u.Parts() {
+			for _, e := range part.Entries {
+				names += e.Key.Name
+			}
+		}
+		return names
+	}
+	subscribe := func(whole bool) *snapshot.Update {
+		start := n.start()
+		start.Whole = whole
+		_, u, err := p.Subscribe(start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	first := subscribe(false)
+	n.receive(first, 3)
+	rest := subscribe(false)
+	if !rest.Resumes || !rest.Authoritative || names(rest) != "def" {
+		t.Fatalf("%v sends %q", rest.Resumes, names(rest))
+	}
+	// What changes meanwhile comes again, and what is removed is said to be.
+	w.write("b", false)
+	w.write("a", true)
+	w.write("e", true)
+	if err := p.Advance(w.since(p.Stats().Version)); err != nil {
+		t.Fatal(err)
+	}
+	again := subscribe(false)
+	if names(again) != "abdf" || again.Parts()[0].Entries[0].Version != 0 {
+		t.Fatalf("%q", names(again))
+	}
+	// As long as not all of that has come, only the first progress holds.
+	n.receive(again, 1)
+	if n.partial.Through.Name != "c" || n.partial.State != first.State && again.Parts()[0].Progress == nil {
+		t.Fatalf("%+v", n.partial)
+	}
+	n.receive(again, len(again.Parts()))
+	if len(n.resources) != 4 || n.held.Version != w.version {
+		t.Fatalf("%+v", n)
+	}
+	// A delta is continued as well, but not as the whole state, nor the whole as a delta.
+	for _, sku := range []string{"g", "h", "i"} {
+		w.write(sku, false)
+	}
+	if err := p.Advance(w.since(p.Stats().Version)); err != nil {
+		t.Fatal(err)
+	}
+	n.receive(subscribe(false), 2)
+	if rest := subscribe(false); !rest.Resumes || rest.Authoritative || names(rest) != "i" {
+		t.Errorf("%+v sends %q", rest, names(rest))
+	}
+	if all := subscribe(true); all.Resumes || !all.Authoritative || names(all) != "bcdfghi" {
+		t.Errorf("%+v sends %q", all, names(all))
+	}
+	n.partial.State.Digest++
+	if all := subscribe(false); all.Resumes || names(all) != "ghi" {
+		t.Errorf("after an unknown state it sends %q", names(all))
+	}
 }
 
 func TestDigestOfTheContract(t *testing.T) {
@@ -182,37 +284,34 @@ func TestDigestOfTheContract(t *testing.T) {
 	}
 }
 
+// A subscriber that takes nothing keeps nobody waiting, and later gets all as one update.
 func TestSlowSubscriberBlocksNobody(t *testing.T) {
 	w := newWorld()
-	p := snapshot.NewPublisher()
+	p := snapshot.NewPublisher(snapshot.LargeEncoder{})
 	p.Replace(w.whole())
-	slow, err := p.Subscribe(snapshot.Held{})
+	slow, _, err := p.Subscribe(snapshot.Start{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	quick, err := p.Subscribe(snapshot.Held{})
+	quick, _, err := p.Subscribe(snapshot.Start{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	received := 0
 	for n := range 200 {
 		w.write(fmt.Sprint(n), false)
 		if err := p.Advance(w.since(p.Stats().Version)); err != nil {
 			t.Fatal(err)
 		}
-		<-quick.Updates()
-		received++
+		<-quick.Wake()
+		if u := quick.Next(); len(u.Entries) != 1 {
+			t.Fatalf("the quick one got %d entries", len(u.Entries))
+		}
 	}
-	stats := p.Stats()
-	if received != 200 || stats.Overflows != 1 || stats.Streams != 1 {
-		t.Errorf("quick one received %d; %+v", received, stats)
+	if behind := p.Stats().Behind; behind != 200 {
+		t.Errorf("the slow one is %d behind", behind)
 	}
-	left := 0
-	for range slow.Updates() {
-		left++
-	}
-	if left == 0 || left >= 200 {
-		t.Errorf("the slow one found %d updates before its end", left)
+	if u := slow.Next(); len(u.Entries) != 200 || slow.Next() != nil {
+		t.Errorf("the slow one got %d entries", len(u.Entries))
 	}
 	slow.Close()
 	quick.Close()
@@ -223,8 +322,8 @@ func TestSlowSubscriberBlocksNobody(t *testing.T) {
 
 func TestGapIsNotPassedOver(t *testing.T) {
 	w := newWorld()
-	p := snapshot.NewPublisher()
-	if _, err := p.Subscribe(snapshot.Held{}); !errors.Is(err, snapshot.ErrNotReady) {
+	p := snapshot.NewPublisher(snapshot.LargeEncoder{})
+	if _, _, err := p.Subscribe(snapshot.Start{}); !errors.Is(err, snapshot.ErrNotReady) {
 		t.Errorf("before the first state: %v", err)
 	}
 	p.Replace(w.whole())

@@ -1,5 +1,5 @@
-// Package snapshot distributes the catalog to the data planes: it holds the newest state and the steps between recent
-// versions, and a publisher sends every step to every stream without waiting for any of them.
+// Package snapshot distributes the catalog to the data planes: a publisher holds the newest state and the changes between recent
+// versions, and gives each stream what it lacks, whenever the stream asks for it.
 package snapshot
 
 import (
@@ -49,19 +49,6 @@ type Step struct {
 	Log []Change
 	// Resources has the current content of the changed resources that still exist.
 	Resources map[catalog.Key]catalog.AnyResource
-}
-
-// Update is one step of the catalog as it is sent to nodes. It is shared between streams and must not be modified.
-type Update struct {
-	// Version and Digest of the state after the update.
-	Version int64
-	Digest  uint64
-	// CommittedAt is when Version was committed.
-	CommittedAt time.Time
-	// Authoritative is true if the update is the whole state: resources that it does not contain no longer exist.
-	Authoritative bool
-	Upserts       []catalog.AnyResource
-	Removals      []catalog.Key
 }
 
 // Digest returns the wrapping sum of the hashes of resources.

@@ -11,12 +11,12 @@ import (
 
 // Readings are values that are read whenever metrics are collected.
 type Readings struct {
-	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotOverflows, SnapshotQueue func() int64
-	ConnectionsRefused                                                                    func() int64
-	OutboxLag, OutboxPublished                                                            func() int64
-	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters, LedgerMissing             func() int64
-	Nodes                                                                                 func() []Node
-	Pools                                                                                 func() []Pool
+	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotBehind       func() int64
+	ConnectionsRefused                                                        func() int64
+	OutboxLag, OutboxPublished                                                func() int64
+	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters, LedgerMissing func() int64
+	Nodes                                                                     func() []Node
+	Pools                                                                     func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
@@ -48,8 +48,7 @@ func Observe(r Readings) {
 	i.observedGauge("hybrid.snapshot.version", "{version}", "Newest catalog version that is published to nodes.", r.SnapshotVersion)
 	i.observedGauge("hybrid.snapshot.size", "{resource}", "Resources of the catalog.", r.SnapshotResources)
 	i.observedGauge("hybrid.snapshot.streams", "{stream}", "Connected nodes.", r.SnapshotStreams)
-	i.observedGauge("hybrid.snapshot.queue.depth", "{update}", "Updates in the longest queue of a stream.", r.SnapshotQueue)
-	i.observedCounter("hybrid.snapshot.overflows", "{stream}", "Streams ended because their queue was full.", r.SnapshotOverflows)
+	i.observedGauge("hybrid.snapshot.streams.behind", "{version}", "Versions that the slowest stream has not been sent yet.", r.SnapshotBehind)
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
 	i.observedCounter("hybrid.connections.refused", "{connection}", "Connections beyond the limit.", r.ConnectionsRefused)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)

@@ -61,7 +61,7 @@ func flush(t *testing.T, stop func(context.Context) error) {
 
 func observeSevens() {
 	seven := func() int64 { return 7 }
-	Observe(Readings{SnapshotVersion: seven, SnapshotResources: seven, SnapshotStreams: seven, SnapshotOverflows: seven, SnapshotQueue: seven,
+	Observe(Readings{SnapshotVersion: seven, SnapshotResources: seven, SnapshotStreams: seven, SnapshotBehind: seven,
 		ConnectionsRefused: seven, OutboxLag: seven, OutboxPublished: seven, LedgerLag: seven, LedgerRecords: seven, LedgerEntries: seven, LedgerDeadLetters: seven, LedgerMissing: seven,
 		Nodes: func() []Node {
 			return []Node{{ID: "a", Connected: true, AppliedVersion: 5, ConfigAge: 1500 * time.Millisecond, Rejects: 2}, {ID: "b", AppliedVersion: 1}}
@@ -121,8 +121,8 @@ func TestAllSignalsReachTheCollector(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"hybrid.snapshot.version": "{version} gauge map[:7]", "hybrid.snapshot.size": "{resource} gauge map[:7]",
-		"hybrid.snapshot.streams": "{stream} gauge map[:7]", "hybrid.snapshot.queue.depth": "{update} gauge map[:7]",
-		"hybrid.snapshot.overflows": "{stream} sum map[:7]", "hybrid.snapshot.updates": "{update} sum map[authoritative=true:1]",
+		"hybrid.snapshot.streams": "{stream} gauge map[:7]", "hybrid.snapshot.streams.behind": "{version} gauge map[:7]",
+		"hybrid.snapshot.updates":   "{update} sum map[authoritative=true:1]",
 		"hybrid.snapshot.resources": "{resource} sum map[:3]", "hybrid.snapshot.rejects": "{resource} sum map[:1]",
 		"hybrid.snapshot.streams.ended": "{stream} sum map[cause=slow:1]", "hybrid.snapshot.convergence": "s exponential map[:0.02]",
 		"hybrid.outbox.lag": "{message} gauge map[:7]", "hybrid.outbox.published": "{message} sum map[:7]",

@@ -24,6 +24,10 @@ pub const PROGRAM: Program = Program {
             help: "connections that each port serves at once, 1 to 100000 (default 400)",
         },
         Variable {
+            name: "HYBRID_BUDGET_MAX_STALENESS",
+            help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
+        },
+        Variable {
             name: "QUOTE_DELAY_US",
             help: "fault injection for tests only: microseconds by which every quote is delayed (default: none)",
         },
@@ -42,6 +46,7 @@ pub struct Config {
     pub kafka: String,
     pub workers: usize,
     pub connections: usize,
+    pub budget_max_staleness: Duration,
     pub delay: Option<Duration>,
 }
 
@@ -51,7 +56,10 @@ impl Config {
         let address: IpAddr = settings.bind_address()?;
         let node_id = settings.required("NODE_ID")?;
         if !is_node_id(&node_id) {
-            return Err(SettingError::new("NODE_ID", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor .."));
+            return Err(SettingError::new(
+                "NODE_ID",
+                "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
+            ));
         }
         let control_plane = settings.required("CONTROL_PLANE_GRPC")?;
         let control_plane = Endpoint::from_shared(control_plane)
@@ -67,6 +75,10 @@ impl Config {
         if !(1..=100_000).contains(&connections) {
             return Err(SettingError::new("MAX_CONNECTIONS", "must be 1 to 100000"));
         }
+        let staleness = settings.optional_as::<u64>("HYBRID_BUDGET_MAX_STALENESS")?.unwrap_or(300);
+        if !(1..=604_800).contains(&staleness) {
+            return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
+        }
         Ok(Self {
             node_id,
             http: SocketAddr::new(address, settings.required_as("HTTP_PORT")?),
@@ -76,11 +88,15 @@ impl Config {
             kafka: settings.required("ConnectionStrings__kafka")?,
             workers,
             connections,
+            budget_max_staleness: Duration::from_secs(staleness),
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }
 }
 
 fn is_node_id(text: &str) -> bool {
-    text != "." && text != ".." && (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    text != "."
+        && text != ".."
+        && (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
@@ -67,6 +68,7 @@ async fn a_unary_quote_allocates_little() {
         Endpoint::from_shared(control.url()).unwrap(),
         folder.path(),
         Backoff::new(BACKOFF_BASE, BACKOFF_CAP).unwrap(),
+        Duration::from_secs(300),
     )
     .unwrap();
     let snapshots = client.snapshots();

@@ -128,6 +128,12 @@ pub(crate) fn register_snapshots(meter: &Meter, snapshots: &Snapshots) {
     gauge("hybrid.snapshot.rejected", "{resource}", "Resources that are rejected at present", |snapshots| {
         Some(snapshots.rejected() as f64)
     });
+    gauge(
+        "hybrid.discounts.suspended",
+        "1",
+        "1 while no discount is granted for want of news of budgets",
+        |snapshots| Some(f64::from(u8::from(snapshots.discounts_suspended()))),
+    );
     let snapshots = snapshots.clone();
     meter.observed_counter("hybrid.snapshot.rejects", "{resource}", "Resources that were rejected", move || {
         snapshots.rejects()

@@ -63,7 +63,7 @@ impl Process {
 
         let node = Node { id: config.node_id.clone(), software_version: PROGRAM.version.into() };
         let backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP).map_err(Failure::other)?;
-        let client = Client::new(node, config.control_plane, &config.state_dir, backoff)
+        let client = Client::new(node, config.control_plane, &config.state_dir, backoff, config.budget_max_staleness)
             .map_err(|error| Failure::setting(format!("STATE_DIR cannot be used: {error}")))?;
         let snapshots = client.snapshots();
         metrics::register_snapshots(&meter, &snapshots);
@@ -157,6 +157,7 @@ fn readiness(drain: &Drain, snapshots: &Snapshots, events: &Arc<Events>) -> Read
             "stale": held.is_stale(),
             "ageSeconds": held.age().map(|age| age.as_secs_f64()),
             "rejected": held.rejected(),
+            "discountsSuspended": held.discounts_suspended(),
         })
     });
     readiness

@@ -85,6 +85,7 @@ async fn a_quote_waits_for_nobody_and_readiness_tells() {
     let session = catalog(&control).await;
     let (status, report) = node.ready();
     assert_eq!((status, &report["snapshot"]["version"], &report["snapshot"]["stale"]), (200, &4.into(), &false.into()));
+    assert_eq!(report["snapshot"]["discountsSuspended"], false);
     let check = health.check(HealthCheckRequest { service: "hybrid.pricing.v1.PricingService".into() });
     assert_eq!(check.await.unwrap().into_inner().status(), ServingStatus::Serving);
     assert_eq!(health.check(HealthCheckRequest { service: "x".into() }).await.unwrap_err().code(), Code::NotFound);
@@ -318,6 +319,7 @@ fn a_bad_environment_is_one_clear_line() {
         ([("GRPC_PORT", port.as_str())], "GRPC_PORT: cannot listen on"),
         ([("CONTROL_PLANE_GRPC", "localhost")], "CONTROL_PLANE_GRPC must be"),
         ([("WORKER_THREADS", "0")], "WORKER_THREADS must be"),
+        ([("HYBRID_BUDGET_MAX_STALENESS", "0")], "HYBRID_BUDGET_MAX_STALENESS must be"),
         ([("LOG_LEVEL", "loud")], "LOG_LEVEL must be"),
     ] {
         let (code, text) = run(&variables);

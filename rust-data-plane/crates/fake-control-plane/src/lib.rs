@@ -1,4 +1,7 @@
-//! A control plane for tests: it accepts streams of snapshots, and then does what the test's script says.
+//! A control plane for tests: it accepts streams of snapshots, and then does what the test's script says. Digests are made here
+//! apart from the client's, so that a test with them proves something.
+
+mod slow_link;
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
@@ -8,10 +11,9 @@ use contracts::hybrid::catalog::v1::{Item, Promotion, TaxRule, promotion};
 use contracts::hybrid::money::v1::Money;
 use contracts::hybrid::snapshot::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use contracts::hybrid::snapshot::v1::{
-    Ack, Heartbeat, Hello, Resource, StreamSnapshotRequest, StreamSnapshotResponse, Update, resource,
+    Ack, Heartbeat, Hello, Resource, ResourceKey, StreamSnapshotRequest, StreamSnapshotResponse, Update, resource,
     stream_snapshot_request, stream_snapshot_response,
 };
-use snapshot_client::Digest;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -20,8 +22,13 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use slow_link::SlowLink;
+
 /// How long a script waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The type of `unknown` resources.
+pub const UNKNOWN_TYPE: i32 = 99;
 
 /// What a script waited for did not come.
 pub type Result<T> = std::result::Result<T, String>;
@@ -104,8 +111,20 @@ impl Session {
         }
     }
 
-    /// The node's next Ack; heartbeats are skipped.
+    /// The node's next Ack, with the rejects of all its parts; heartbeats are skipped.
     pub async fn ack(&mut self) -> Result<Ack> {
+        let mut rejects = Vec::new();
+        loop {
+            let mut ack = self.ack_part().await?;
+            rejects.append(&mut ack.rejects);
+            if !ack.more_follows {
+                return Ok(Ack { rejects, ..ack });
+            }
+        }
+    }
+
+    /// The next part of an Ack; heartbeats are skipped.
+    pub async fn ack_part(&mut self) -> Result<Ack> {
         loop {
             if let stream_snapshot_request::Message::Ack(ack) = self.next("an Ack").await? {
                 return Ok(ack);
@@ -187,21 +206,23 @@ impl SnapshotService for Service {
 
 /// The digest of these resources, as (path, version).
 pub fn digest(resources: &[(&str, i64)]) -> u64 {
-    let mut digest = Digest::default();
-    for (path, version) in resources {
-        digest.add(path, *version);
+    resources.iter().map(|(path, version)| hash(path, *version)).fold(0, u64::wrapping_add)
+}
+
+/// FNV-1a-64 of "<path>@<version>".
+fn hash(path: &str, version: i64) -> u64 {
+    let mut hash: u64 = 14_695_981_039_346_656_037;
+    for byte in format!("{path}@{version}").bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(1_099_511_628_211);
     }
-    digest.value()
+    hash
 }
 
 /// An authoritative update to `version` with these resources.
 pub fn whole(nonce: &str, version: i64, upserts: Vec<Resource>) -> Update {
-    let mut digest = Digest::default();
-    for upsert in &upserts {
-        let (path, version) = identify(upsert);
-        digest.add(&path, version);
-    }
-    Update { nonce: nonce.into(), version, authoritative: true, digest: digest.value(), upserts, ..Default::default() }
+    let named: Vec<(String, i64)> = upserts.iter().map(identify).collect();
+    let digest = named.iter().map(|(path, version)| hash(path, *version)).fold(0, u64::wrapping_add);
+    Update { nonce: nonce.into(), version, authoritative: true, digest, upserts, ..Default::default() }
 }
 
 fn identify(resource: &Resource) -> (String, i64) {
@@ -213,7 +234,10 @@ fn identify(resource: &Resource) -> (String, i64) {
         Some(resource::Resource::Promotion(promotion)) => {
             (format!("promotion/{}", promotion.promotion_id), promotion.version)
         }
-        None => (String::new(), 0),
+        None => {
+            let key = resource.key.clone().unwrap_or_default();
+            (format!("{}/{}", key.r#type, key.name), resource.version)
+        }
     }
 }
 
@@ -221,7 +245,12 @@ fn identify(resource: &Resource) -> (String, i64) {
 pub fn item(sku: &str, unit_price_minor: i64, version: i64) -> Resource {
     let unit_price = Some(Money { currency_code: "EUR".into(), minor_units: unit_price_minor });
     let item = Item { sku: sku.into(), name: sku.into(), unit_price, version, ..Default::default() };
-    Resource { resource: Some(resource::Resource::Item(item)) }
+    Resource { resource: Some(resource::Resource::Item(item)), ..Default::default() }
+}
+
+/// A resource of a type that this version of the contract does not have.
+pub fn unknown(name: &str, version: i64) -> Resource {
+    Resource { resource: None, key: Some(ResourceKey { r#type: UNKNOWN_TYPE, name: name.into() }), version }
 }
 
 /// The standard rate of a jurisdiction.
@@ -233,7 +262,7 @@ pub fn tax_rule(jurisdiction: &str, rate_ppm: i64, version: i64) -> Resource {
         version,
         ..Default::default()
     };
-    Resource { resource: Some(resource::Resource::TaxRule(rule)) }
+    Resource { resource: Some(resource::Resource::TaxRule(rule)), ..Default::default() }
 }
 
 /// A percentage off everything, out of a large budget in EUR.
@@ -247,5 +276,5 @@ pub fn promotion(promotion_id: &str, percent_off_ppm: i64, version: i64) -> Reso
         version,
         ..Default::default()
     };
-    Resource { resource: Some(resource::Resource::Promotion(promotion)) }
+    Resource { resource: Some(resource::Resource::Promotion(promotion)), ..Default::default() }
 }

@@ -54,6 +54,11 @@ impl Snapshot {
         Edit(self.clone())
     }
 
+    /// The same state, under which no promotion is granted. It is for quotes only: later states are made from the original.
+    pub fn without_discounts(&self) -> Self {
+        Self { by_sku: Table::default(), everywhere: Arc::default(), ..self.clone() }
+    }
+
     /// The item and the promotions that list it, if there is such an item.
     pub(crate) fn item(&self, sku: &str) -> Option<(&Item, &[Arc<Promotion>])> {
         let hash = self.hash(sku);

@@ -3,17 +3,18 @@ use std::time::{Duration, SystemTime};
 
 use contracts::hybrid::snapshot::v1::snapshot_service_client::SnapshotServiceClient;
 use contracts::hybrid::snapshot::v1::{
-    Ack, Heartbeat, Hello, StreamSnapshotRequest, Update, stream_snapshot_request as request,
-    stream_snapshot_response as response,
+    Ack, Heartbeat, Hello, Update, stream_snapshot_request as request, stream_snapshot_response as response,
 };
 use thiserror::Error;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::backoff::Backoff;
 use crate::disk::Store;
+use crate::heard::{Heard, listening};
+use crate::incoming::Incoming;
+use crate::outbox::{Outbox, Stuck};
+use crate::saver::{SAVE_AFTER, Saver};
 use crate::state::{ApplyError, State};
 use crate::status::Snapshots;
 
@@ -21,12 +22,11 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Three missed heartbeats, and some time for transport.
 const SILENCE: Duration = Duration::from_millis(3_500);
 const CONNECT: Duration = Duration::from_secs(3);
-/// Updates come in parts; one part may be this large.
-const MAX_MESSAGE: usize = 64 << 20;
-/// Changes within this time are saved together.
-const SAVE_AFTER: Duration = Duration::from_millis(200);
-/// Messages that may wait for the control plane to read them.
-const OUTBOX: usize = 64;
+/// What may be under way to the node. It is told that there is room again when half of this has arrived, which must not take long
+/// on a slow link.
+const WINDOW: u32 = 256 << 10;
+/// Rejects in one part of an Ack.
+const REJECTS_IN_PART: usize = 64;
 
 /// The node that asks for snapshots.
 #[derive(Clone, Debug)]
@@ -41,12 +41,16 @@ pub struct Node {
 pub struct Client {
     node: Node,
     endpoint: Endpoint,
-    store: Store,
     state: State,
+    /// Whether the whole state is to be asked for, whatever is held.
+    whole: bool,
+    incoming: Incoming,
     snapshots: Snapshots,
     backoff: Backoff,
-    /// When the state is to be saved.
-    save_at: Option<Instant>,
+    saver: Saver,
+    max_staleness: Duration,
+    /// Until when discounts are granted without news; `None` while none are.
+    discounts_until: Option<Instant>,
 }
 
 /// Why a stream ended.
@@ -63,7 +67,7 @@ enum Ended {
     #[error("the control plane was silent")]
     Silent,
     #[error("the control plane does not read what it is sent")]
-    Stuck,
+    Stuck(#[from] Stuck),
     #[error("{0}; asking for the whole state")]
     Diverged(#[from] ApplyError),
     #[error("at version {0} the control plane has another digest; asking for the whole state")]
@@ -71,26 +75,51 @@ enum Ended {
 }
 
 impl Client {
-    /// A client that starts with what lies in `folder`, if that can be used.
-    pub fn new(node: Node, endpoint: Endpoint, folder: &Path, backoff: Backoff) -> std::io::Result<Self> {
+    /// A client that starts with what lies in `folder`, if that can be used. When its state has not been confirmed for
+    /// `max_staleness`, no discount is granted until it is: budgets may be spent by then.
+    pub fn new(
+        node: Node,
+        endpoint: Endpoint,
+        folder: &Path,
+        backoff: Backoff,
+        max_staleness: Duration,
+    ) -> std::io::Result<Self> {
         let store = Store::open(folder)?;
         let snapshots = Snapshots::default();
-        let state = match store.load() {
-            Ok(Some((state, saved_at))) => {
-                tracing::info!(version = state.version(), "starting with the snapshot on disk");
-                snapshots.publish(state.snapshot().clone());
-                snapshots.confirmed(saved_at);
+        let (mut state, mut whole, mut left) = (State::default(), false, max_staleness);
+        match store.load() {
+            Ok(Some(saved)) => {
+                let version = saved.state.version();
+                tracing::info!(
+                    version,
+                    software_version = saved.software_version,
+                    "starting with the snapshot on disk"
+                );
+                // The other build may have dropped fields and types that it did not know.
+                whole = saved.software_version != node.software_version;
+                state = saved.state;
+                left = max_staleness.saturating_sub(saved.confirmed_at.elapsed().unwrap_or_default());
+                snapshots.confirmed(saved.confirmed_at);
                 snapshots.count_rejects(0, state.rejects().count());
-                state
             }
-            Ok(None) => State::default(),
-            Err(error) => {
-                tracing::warn!(%error, "starting without the snapshot on disk");
-                State::default()
-            }
-        };
-        let endpoint = endpoint.connect_timeout(CONNECT).tcp_nodelay(true);
-        Ok(Self { node, endpoint, store, state, snapshots, backoff, save_at: None })
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "starting without the snapshot on disk"),
+        }
+        let endpoint = endpoint
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW);
+        let (incoming, saver) = (Incoming::default(), Saver::new(store));
+        let discounts_until = Some(Instant::now() + left);
+        let mut client =
+            Self { node, endpoint, state, whole, incoming, snapshots, backoff, saver, max_staleness, discounts_until };
+        if left.is_zero() {
+            client.suspend_discounts();
+        } else if client.state.version() > 0 {
+            client.publish();
+        }
+        Ok(client)
     }
 
     /// What it publishes to.
@@ -105,9 +134,10 @@ impl Client {
             () = self.follow() => {}
             () = &mut stop => {}
         }
-        if self.save_at.is_some() {
-            self.save().await;
+        if self.saver.is_due() {
+            self.save();
         }
+        self.saver.finish().await;
     }
 
     async fn follow(&mut self) {
@@ -119,8 +149,9 @@ impl Client {
             };
             self.snapshots.set_connected(false);
             if matches!(ended, Ended::Diverged(_) | Ended::OtherDigest(_)) {
-                // Quotes continue with the published snapshot; only the base for deltas is discarded.
-                self.state = State::default();
+                // What is held stays: it prices quotes, and has the last accepted versions of what is rejected.
+                self.whole = true;
+                self.incoming = Incoming::default();
             }
             if began.elapsed() > self.backoff.cap() {
                 self.backoff.reset();
@@ -132,7 +163,8 @@ impl Client {
             loop {
                 tokio::select! {
                     () = &mut retry => break,
-                    () = due(self.save_at) => self.save().await,
+                    () = self.saver.ready() => self.save(),
+                    () = due(self.discounts_until) => self.suspend_discounts(),
                 }
             }
         }
@@ -140,29 +172,34 @@ impl Client {
 
     async fn stream(&mut self) -> Result<std::convert::Infallible, Ended> {
         let channel: Channel = timeout(CONNECT, self.endpoint.connect()).await.map_err(|_| Ended::ConnectTimeout)??;
-        let mut client = SnapshotServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-        let (outbox, requests) = mpsc::channel(OUTBOX);
-        send(&outbox, self.hello())?;
-        let opened = timeout(SILENCE, client.stream_snapshot(ReceiverStream::new(requests)));
+        let heard = Heard::now();
+        let mut client = SnapshotServiceClient::new(listening(channel, heard.clone()));
+        let (mut outbox, requests) = Outbox::new();
+        outbox.post(self.hello());
+        outbox.send().await?;
+        let opened = timeout(SILENCE, client.stream_snapshot(requests));
         let mut responses = opened.await.map_err(|_| Ended::Silent)??.into_inner();
 
         let mut heartbeats = interval(HEARTBEAT);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = Instant::now();
-        let mut parts = Vec::new();
+        self.incoming.begin_stream();
+        let mut first = true;
         loop {
             tokio::select! {
-                message = responses.message() => {
-                    heard = Instant::now();
-                    match message?.ok_or(Ended::Clean)?.message {
-                        Some(response::Message::Update(part)) => self.part(&mut parts, part, &outbox)?,
-                        Some(response::Message::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat)?,
-                        None => {}
-                    }
-                }
-                _ = heartbeats.tick() => send(&outbox, self.own_heartbeat())?,
-                () = sleep_until(heard + SILENCE) => return Err(Ended::Silent),
-                () = due(self.save_at) => self.save().await,
+                // What has arrived is looked at before it is called silence.
+                biased;
+                _ = heartbeats.tick() => if outbox.is_empty() {
+                    outbox.post(self.own_heartbeat());
+                },
+                sent = outbox.send() => sent?,
+                message = responses.message() => match message?.ok_or(Ended::Clean)?.message {
+                    Some(response::Message::Update(part)) => self.part(part, &mut first, &mut outbox)?,
+                    Some(response::Message::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat)?,
+                    None => {}
+                },
+                () = self.saver.ready() => self.save(),
+                () = due(self.discounts_until) => self.suspend_discounts(),
+                () = heard.nothing_for(SILENCE) => return Err(Ended::Silent),
             }
         }
     }
@@ -173,6 +210,8 @@ impl Client {
             software_version: self.node.software_version.clone(),
             held_version: self.state.version(),
             held_digest: self.state.digest(),
+            whole: self.whole,
+            partial: self.incoming.progress().cloned(),
         })
     }
 
@@ -195,27 +234,21 @@ impl Client {
         Ok(())
     }
 
-    fn part(
-        &mut self,
-        parts: &mut Vec<Update>,
-        part: Update,
-        outbox: &mpsc::Sender<StreamSnapshotRequest>,
-    ) -> Result<(), Ended> {
-        self.snapshots.offered(part.version);
-        if parts.first().is_some_and(|first| first.nonce != part.nonce) {
-            // The other update was never completed, so none of it is applied.
-            parts.clear();
+    fn part(&mut self, part: Update, first: &mut bool, outbox: &mut Outbox) -> Result<(), Ended> {
+        let version = part.version;
+        match self.incoming.take(part) {
+            None => self.snapshots.offered(version),
+            Some(parts) => self.apply(&parts, std::mem::take(first), outbox)?,
         }
-        let complete = !part.more_follows;
-        parts.push(part);
-        if complete { self.apply(&std::mem::take(parts), outbox) } else { Ok(()) }
+        Ok(())
     }
 
-    fn apply(&mut self, parts: &[Update], outbox: &mpsc::Sender<StreamSnapshotRequest>) -> Result<(), Ended> {
-        let rejects = self.state.apply(parts)?;
-        self.snapshots.publish(self.state.snapshot().clone());
-        self.snapshots.count_rejects(rejects.len(), self.state.rejects().count());
+    fn apply(&mut self, parts: &[Update], first: bool, outbox: &mut Outbox) -> Result<(), Ended> {
+        let mut rejects = self.state.apply(parts)?;
         self.confirmed();
+        self.publish();
+        self.snapshots.offered(self.state.version());
+        self.snapshots.count_rejects(rejects.len(), self.state.rejects().count());
         for reject in &rejects {
             let key = reject.key.as_ref().map_or("", |key| &key.name);
             tracing::warn!(
@@ -228,37 +261,58 @@ impl Client {
         }
         let (version, items) = (self.state.version(), self.state.snapshot().items());
         let authoritative = parts.iter().any(|part| part.authoritative);
+        self.whole &= !authoritative;
         tracing::debug!(version, items, authoritative, rejects = rejects.len(), "snapshot applied");
-        self.save_at.get_or_insert(Instant::now() + SAVE_AFTER);
+        self.saver.schedule(SAVE_AFTER);
+        if first {
+            rejects = self.state.rejects().cloned().collect();
+        }
         let nonce = parts.last().map(|part| part.nonce.clone()).unwrap_or_default();
+        let applied_at = Some(SystemTime::now().into());
         let ack =
-            Ack { nonce, version, digest: self.state.digest(), rejects, applied_at: Some(SystemTime::now().into()) };
-        send(outbox, request::Message::Ack(ack))
+            Ack { nonce, version, digest: self.state.digest(), rejects: Vec::new(), applied_at, more_follows: false };
+        while rejects.len() > REJECTS_IN_PART {
+            let part = rejects.drain(..REJECTS_IN_PART).collect();
+            outbox.post(request::Message::Ack(Ack { rejects: part, more_follows: true, ..ack.clone() }));
+        }
+        outbox.post(request::Message::Ack(Ack { rejects, ..ack }));
+        Ok(())
     }
 
     /// The state is the newest that the control plane has sent.
-    fn confirmed(&self) {
+    fn confirmed(&mut self) {
+        let now = SystemTime::now();
         self.snapshots.set_connected(true);
-        self.snapshots.confirmed(SystemTime::now());
-    }
-
-    async fn save(&mut self) {
-        self.save_at = None;
-        if self.state.version() == 0 {
-            return;
-        }
-        let (store, encoded) = (self.store.clone(), Store::encode(&self.state));
-        match tokio::task::spawn_blocking(move || store.save(&encoded)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the snapshot could not be saved"),
-            Err(error) => tracing::error!(%error, "the snapshot could not be saved"),
+        self.snapshots.confirmed(now);
+        self.saver.confirmed(now);
+        if self.discounts_until.replace(Instant::now() + self.max_staleness).is_none() {
+            self.publish();
+            tracing::info!("discounts are granted again");
         }
     }
-}
 
-/// The innermost cause of an error.
-fn root(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), root)
+    /// Quotes go on without discounts.
+    fn suspend_discounts(&mut self) {
+        self.discounts_until = None;
+        if self.state.version() > 0 {
+            self.publish();
+            let seconds = self.max_staleness.as_secs();
+            tracing::warn!(max_staleness_seconds = seconds, "no news of budgets for too long: no discount is granted");
+        }
+    }
+
+    /// Swaps what prices quotes.
+    fn publish(&self) {
+        let (snapshot, suspended) = (self.state.snapshot(), self.discounts_until.is_none());
+        self.snapshots.publish(if suspended { snapshot.without_discounts() } else { snapshot.clone() });
+        self.snapshots.set_discounts_suspended(suspended);
+    }
+
+    fn save(&mut self) {
+        if self.state.version() > 0 {
+            self.saver.save(Store::encode(&self.node.software_version, &self.state));
+        }
+    }
 }
 
 /// Waits until the given time, or for ever without one.
@@ -269,6 +323,7 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-fn send(outbox: &mpsc::Sender<StreamSnapshotRequest>, message: request::Message) -> Result<(), Ended> {
-    outbox.try_send(StreamSnapshotRequest { message: Some(message) }).map_err(|_| Ended::Stuck)
+/// The innermost cause of an error.
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }

@@ -18,13 +18,14 @@ pub(crate) fn identify(resource: &Resource) -> (ResourceKey, i64) {
     (ResourceKey { r#type: kind.into(), name }, version)
 }
 
-/// "<type>/<name>", as in the digest; `None` for a type that is not known.
+/// "<type>/<name>", as in the digest, with its number for a type that is not known; `None` for none.
 pub(crate) fn path(key: &ResourceKey) -> Option<String> {
-    let kind = match key.r#type() {
-        ResourceType::Item => "item",
-        ResourceType::TaxRule => "tax_rule",
-        ResourceType::Promotion => "promotion",
-        ResourceType::Unspecified => return None,
+    let kind = match ResourceType::try_from(key.r#type) {
+        Ok(ResourceType::Item) => "item",
+        Ok(ResourceType::TaxRule) => "tax_rule",
+        Ok(ResourceType::Promotion) => "promotion",
+        Ok(ResourceType::Unspecified) => return None,
+        Err(_) => return Some(format!("{}/{}", key.r#type, key.name)),
     };
     Some(format!("{kind}/{}", key.name))
 }

@@ -8,12 +8,16 @@ mod client;
 mod convert;
 mod digest;
 mod disk;
+mod heard;
+mod incoming;
+mod outbox;
+mod saver;
 mod state;
 mod status;
 
 pub use backoff::{Backoff, InvalidBackoff};
 pub use client::{Client, Node};
 pub use digest::Digest;
-pub use disk::{Store, StoreError};
+pub use disk::{Saved, Store, StoreError};
 pub use state::{ApplyError, State};
 pub use status::{Published, Snapshots};

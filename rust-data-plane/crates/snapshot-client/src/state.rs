@@ -1,12 +1,15 @@
 use std::collections::HashMap;
 
-use contracts::hybrid::snapshot::v1::{Reject, Resource, ResourceKey, Update, resource};
+use contracts::hybrid::snapshot::v1::{Reject, Resource, ResourceKey, Update};
 use pricing::{Edit, Invalid, Snapshot};
 use prost::Message;
 use thiserror::Error;
 
 use crate::convert;
 use crate::digest::Digest;
+
+/// The tag of the field `upserts` of `Update`: number 4, with a length.
+const UPSERTS: u8 = 4 << 3 | 2;
 
 /// What a node holds: every resource that was offered to it, and the snapshot made of those that it accepted.
 #[derive(Clone, Debug, Default)]
@@ -80,10 +83,7 @@ impl State {
                 next.remove(key);
             }
             for resource in &part.upserts {
-                // A resource of a type that a newer control plane knows is not ours to price.
-                if let Some(resource) = &resource.resource {
-                    next.upsert(resource);
-                }
+                next.upsert(resource);
             }
         }
         if next.digest.value() != last.digest {
@@ -115,20 +115,19 @@ impl State {
         Ok(rejects)
     }
 
-    /// The whole state as one authoritative update, which leads to it again.
-    pub fn to_update(&self) -> Update {
-        let decode = |bytes: &[u8]| Resource::decode(bytes).ok();
-        let upserts = self.held.values().flat_map(|held| {
+    /// Appends the whole state, encoded as one authoritative `Update`, which leads to it again.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        let head = Update { version: self.version, authoritative: true, digest: self.digest(), ..Default::default() };
+        to.extend_from_slice(&head.encode_to_vec());
+        for held in self.held.values() {
             // The one that was accepted first, so that it holds when the other is rejected again.
             let accepted = held.rejected.as_ref().and_then(|rejected| rejected.accepted.as_deref());
-            accepted.into_iter().chain([&*held.offered]).filter_map(decode)
-        });
-        Update {
-            version: self.version,
-            authoritative: true,
-            upserts: upserts.collect(),
-            digest: self.digest.value(),
-            ..Default::default()
+            for resource in accepted.into_iter().chain([&*held.offered]) {
+                to.push(UPSERTS);
+                // Writing to a vector does not fail.
+                let _ = prost::encode_length_delimiter(resource.len(), to);
+                to.extend_from_slice(resource);
+            }
         }
     }
 }
@@ -171,15 +170,21 @@ impl<'s> Changes<'s> {
         }
     }
 
-    fn upsert(&mut self, resource: &resource::Resource) {
-        let (key, version) = convert::identify(resource);
+    fn upsert(&mut self, resource: &Resource) {
+        let (key, version) = match (&resource.resource, &resource.key) {
+            (Some(content), _) => convert::identify(content),
+            // Of a type that a newer control plane knows: not ours to price.
+            (None, Some(key)) => (key.clone(), resource.version),
+            (None, None) => return,
+        };
         let Some(path) = convert::path(&key) else { return };
         if let Some(version) = self.current(&path).map(|held| held.version) {
             self.digest.subtract(&path, version);
         }
         self.digest.add(&path, version);
-        let offered = Resource { resource: Some(resource.clone()) }.encode_to_vec().into();
-        let rejected = convert::put(&mut self.edit, resource).err().map(|invalid| {
+        let offered = resource.encode_to_vec().into();
+        let invalid = resource.resource.as_ref().and_then(|content| convert::put(&mut self.edit, content).err());
+        let rejected = invalid.map(|invalid| {
             let accepted = self.keep_last_accepted(&path);
             Box::new(Rejected { reject: reject(key, version, invalid), accepted })
         });

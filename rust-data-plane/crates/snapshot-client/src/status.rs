@@ -21,6 +21,7 @@ struct Shared {
     confirmed_at: AtomicI64,
     rejected: AtomicU64,
     rejects: AtomicU64,
+    discounts_suspended: AtomicBool,
 }
 
 impl Snapshots {
@@ -39,9 +40,9 @@ impl Snapshots {
         self.0.offered_version.load(Ordering::Relaxed)
     }
 
-    /// True while no control plane confirms that the snapshot is the newest.
+    /// True while no control plane confirms that the snapshot is the newest, or while one has named another version.
     pub fn is_stale(&self) -> bool {
-        !self.0.connected.load(Ordering::Relaxed)
+        !self.0.connected.load(Ordering::Relaxed) || self.offered_version() != self.applied_version()
     }
 
     /// How long ago the snapshot was last known to be the newest; `None` without a snapshot.
@@ -50,6 +51,11 @@ impl Snapshots {
         let confirmed = u64::try_from(self.0.confirmed_at.load(Ordering::Relaxed)).ok().filter(|&at| at > 0)?;
         let since = UNIX_EPOCH.checked_add(Duration::from_millis(confirmed))?;
         Some(SystemTime::now().duration_since(since).unwrap_or_default())
+    }
+
+    /// Whether no discount is granted, because how much of the budgets is spent is not known any more.
+    pub fn discounts_suspended(&self) -> bool {
+        self.0.discounts_suspended.load(Ordering::Relaxed)
     }
 
     /// Number of resources that are rejected at present.
@@ -65,6 +71,10 @@ impl Snapshots {
     /// Swaps the snapshot that prices quotes.
     pub fn publish(&self, snapshot: Snapshot) {
         self.0.current.store(Some(Arc::new(snapshot)));
+    }
+
+    pub(crate) fn set_discounts_suspended(&self, suspended: bool) {
+        self.0.discounts_suspended.store(suspended, Ordering::Relaxed);
     }
 
     pub(crate) fn offered(&self, version: i64) {

@@ -18,7 +18,8 @@
 // At most one promotion a line. It applies when: the quote's currency is its budget's currency; it is not exhausted;
 // starts_at <= now < ends_at; the line's sku is listed, or no sku is; quantity >= min_quantity; its coupon is empty or among
 // the quote's coupons (compared byte by byte). Of those that apply and give a discount above zero the largest discount
-// wins; equal ones by the smallest promotion_id in byte order. A coupon that fits nothing is ignored.
+// wins; equal ones by the smallest promotion_id in byte order. A coupon that fits nothing is ignored. A node that has had no
+// news of budgets for too long applies no promotion until it has.
 //
 // Errors. The first that is found, in this order, is the answer, as google.rpc.Status with ErrorInfo (domain
 // "hybrid.pricing", the reason below) and, where there is a field, BadRequest:

@@ -8,18 +8,27 @@
 //
 // Ordering rules:
 //  1. The node speaks first, with `Hello`. The control plane sends no update before it.
-//  2. The first update after a Hello is authoritative (`authoritative` = true): what it does not name is gone. When the
-//     Hello's (version, digest) is a state that the control plane knows, the first update may instead be a delta to it.
-//  3. Every later update is a delta: resources that changed since the previous update of this stream, and removals.
+//  2. An update with `authoritative` = true names the whole state: what it does not name is gone. The first update after a
+//     Hello is authoritative, unless the Hello's (version, digest) is a state that the control plane knows and the Hello
+//     does not ask for the whole: then it is a delta to that state.
+//  3. Every later update is a delta to the previous update of this stream: resources that changed, and removals. Versions
+//     that a slow node was not sent in time come as one delta. When the control plane does not know the changes any more,
+//     the update is authoritative.
 //  4. An update may come in parts with one nonce. Only the last part has `more_follows` = false; the node applies all
-//     parts at once, or none.
-//  5. The node answers each complete update with one `Ack` that carries its nonce. Updates are answered in order; the
-//     control plane may send the next before the answer.
-//  6. A resource is held only when it was applied. An Ack lists the resources that the node rejects (a NACK per resource);
+//     parts at once, or none. Parts are small, so that they arrive steadily over a slow link.
+//  5. A node keeps the parts of an update that its stream did not complete, and its next Hello repeats the `progress` of the
+//     newest part that has one. An update with `resumes` = true continues the kept parts: together they are one update, in
+//     which what comes later replaces what came earlier. Any other update makes the kept parts void.
+//  6. The node answers each complete update with one `Ack` that carries its nonce, version and digest. Updates are answered
+//     in order; the control plane may send the next before the answer. An Ack may come in parts, as an update may.
+//  7. A resource is held only when it was applied. An Ack lists the resources that the node rejects (a NACK per resource);
 //     all the others of the update are applied. For a rejected resource the node goes on with the last version that it
-//     accepted, if any. A rejected resource is not sent again on this stream until it changes.
-//  7. Both sides send `Heartbeat` every second. Three missed ones end the stream; the node reconnects with full-jitter
-//     backoff, and keeps its last good state meanwhile.
+//     accepted, if any. A rejected resource is not sent again on this stream until it changes. The first Ack of a stream, and
+//     one that answers an authoritative update, lists all resources that the node rejects; any other lists those that its
+//     update names.
+//  8. Both sides send `Heartbeat` every second. A node that hears nothing for more than three seconds, neither a message nor
+//     a piece of one, ends the stream, and so does a control plane that misses three heartbeats. The node reconnects with
+//     full-jitter backoff, and keeps its last good state meanwhile.
 //
 // Versions only grow, but not always by one: after a restore of the store they go on at the time in microseconds, so that none
 // is given twice.
@@ -27,8 +36,9 @@
 // A message that cannot be decoded ends the stream with INTERNAL, which is gRPC's own code for it.
 //
 // The digest of a state is the wrapping 64-bit sum, over all its resources, of FNV-1a-64 of the UTF-8 text
-// "<type>/<name>@<version>", with type one of item, tax_rule, promotion. It covers what was offered, rejected resources
-// included, so equal digests mean that both sides have seen the same state.
+// "<type>/<name>@<version>", with type one of item, tax_rule, promotion, or else the number of the `ResourceType`. It covers
+// what was offered, rejected resources and those of unknown types included, so equal digests mean that both sides have seen
+// the same state.
 
 package snapshotv1
 
