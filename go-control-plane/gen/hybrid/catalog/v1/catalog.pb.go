@@ -40,7 +40,7 @@ const (
 // Something that is sold. Its key is `sku`.
 type Item struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Natural key: 1 to 64 characters of A-Z a-z 0-9 . _ -
+	// Natural key: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// What a person reads: 1 to 200 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -213,7 +213,7 @@ func (x *TaxRule) GetUpdatedAt() *timestamppb.Timestamp {
 // A discount with a budget. Its key is `promotion_id`.
 type Promotion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Natural key: 1 to 64 characters of A-Z a-z 0-9 . _ -
+	// Natural key: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
 	PromotionId string `protobuf:"bytes,1,opt,name=promotion_id,json=promotionId,proto3" json:"promotion_id,omitempty"`
 	// What a person reads: 1 to 200 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
