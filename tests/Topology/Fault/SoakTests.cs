@@ -35,7 +35,8 @@ public sealed class SoakTests(ITestOutputHelper output)
         await topology.Catalog.CreateTaxRuleAsync(new() { TaxRule = rule }, cancellationToken: Cancellation);
         await topology.AppliedAsync(await CreateItemAsync(topology, "mug"));
 
-        var (load, everything) = (await LoadAsync(topology), RunningTopology.Services.Concat(RunningTopology.Servers).ToList());
+        List<string> everything = [.. RunningTopology.Services, .. RunningTopology.Servers];
+        await using var load = await LoadAsync(topology);
         foreach (var resource in everything)
             await StepAsync(topology, $"kill {resource}", () => topology.KillAsync(resource));
         var silent = await SilentCallersAsync(topology);
@@ -52,9 +53,9 @@ public sealed class SoakTests(ITestOutputHelper output)
         // What is deleted with a topic cannot be booked any more: only what has been booked is.
         var events = EventReader.ReadQuotes(topology, Jurisdiction);
         await StepAsync(topology, "topics that are made anew", () => RecreateAsync(topology));
-        load = await LoadAsync(topology);
+        await using var more = await LoadAsync(topology);
         await StepAsync(topology, "a restored store", () => RestoreAsync(topology));
-        answered += await SettledAsync(topology, load);
+        answered += await SettledAsync(topology, more);
 
         events.AddRange(EventReader.ReadQuotes(topology, Jurisdiction));
         Assert.Distinct(events.Select(quote => quote.QuoteId));
@@ -88,7 +89,6 @@ public sealed class SoakTests(ITestOutputHelper output)
     /// <returns>How many quotes were answered.</returns>
     private async Task<long> SettledAsync(RunningTopology topology, Loadgen loadgen)
     {
-        await using var ends = loadgen;
         var load = await loadgen.StopAsync();
         output.WriteLine($"{load.Answered} of {load.Sent} quotes were answered; failed: {string.Join(", ", load.Failed)}");
         await Settlement.WaitAsync(topology);
