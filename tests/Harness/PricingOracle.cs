@@ -74,10 +74,10 @@ internal static class PricingOracle
 
         var list = (BigInteger)item.UnitPrice.MinorUnits * line.Quantity;
         // The best discount wins; among equals, the id that comes first.
-        var (discount, promotion) = catalog.Promotions.Where(p => Applies(p, request, line, now))
-            .Select(p => (Discount: DiscountOf(p, line, list), p.PromotionId)).Where(d => d.Discount > 0)
+        var (discount, promotion, created) = catalog.Promotions.Where(p => Applies(p, request, line, now))
+            .Select(p => (Discount: DiscountOf(p, line, list), p.PromotionId, p.CreatedVersion)).Where(d => d.Discount > 0)
             .OrderByDescending(d => d.Discount).ThenBy(d => d.PromotionId, StringComparer.Ordinal)
-            .FirstOrDefault((BigInteger.Zero, ""));
+            .FirstOrDefault((BigInteger.Zero, "", 0));
         var net = list - discount;
         var tax = Share(net, rule.RatePpm);
         foreach (var amount in (BigInteger[])[list, discount, net, tax, net + tax])
@@ -93,6 +93,7 @@ internal static class PricingOracle
             GrossMinor = (long)(net + tax),
             TaxRatePpm = rule.RatePpm,
             PromotionId = promotion,
+            PromotionCreatedVersion = created,
         };
     }
 

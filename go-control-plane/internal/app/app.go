@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -44,12 +44,16 @@ const (
 
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
+
+	// pruneInterval is how often what is no longer needed is deleted.
+	pruneInterval = 10 * time.Minute
 )
 
 // The tasks of readiness.
 const (
 	taskMigrations = "postgres-migrations"
 	taskCatalog    = "catalog-loaded"
+	taskWrites     = "postgres-writable"
 	taskTopics     = "kafka-topics"
 )
 
@@ -65,38 +69,30 @@ var topics = []kafka.Topic{
 // within a deadline, and ends the background work. It fails with a *config.Error if a setting cannot be used, and with
 // another error if a listener fails.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
-	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable)
+	var refused atomic.Int64
+	httpListener, err := listen(c.HTTPAddress, config.HTTPPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
 	defer httpListener.Close()
-	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable)
+	grpcListener, err := listen(c.GRPCAddress, config.GRPCPortVariable, maxConnections, &refused)
 	if err != nil {
 		return err
 	}
 	defer grpcListener.Close()
-	pool, err := postgres.Open(ctx, c.Postgres, postgres.NewTracer())
+	pools, err := postgres.OpenPools(ctx, c.Postgres, postgres.NewTracer())
 	if err != nil {
 		return &config.Error{Variable: config.PostgresVariable, Reason: "the connection string is refused", Err: err}
 	}
-	defer pool.Close()
-	p := assemble(c, pool, log)
-	p.measure()
+	defer pools.Close()
+	p := assemble(c, pools, log)
+	p.measure(&refused)
 	return p.run(ctx, httpListener, grpcListener)
-}
-
-// listen names the variable of the port in its error.
-func listen(address, variable string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, &config.Error{Variable: variable, Reason: "set it to a port that is free at BIND_ADDRESS", Err: err}
-	}
-	return listener, nil
 }
 
 // plane is the parts of a control plane.
 type plane struct {
-	pool      *pgxpool.Pool
+	pools     postgres.Pools
 	broker    kafka.Broker
 	log       *slog.Logger
 	ready     *readiness.Readiness
@@ -108,6 +104,7 @@ type plane struct {
 	deadLetters *kafka.Producer
 	relay       *outbox.Relay
 	usage       *kafka.UsageConsumer
+	retention   *postgres.Retention
 	services    grpcapi.Services
 	streams     *telemetry.Streams
 	// relayWake and builderWake receive a value after a commit.
@@ -120,11 +117,11 @@ type plane struct {
 	}
 }
 
-func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
+func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pool: pool, log: log,
+		pools: pools, log: log, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
-		ready:       readiness.New(taskMigrations, taskCatalog, taskTopics),
+		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
 		publisher:   snapshot.NewPublisher(contract.UpdateEncoder{}),
 		registry:    fleet.NewRegistry(func() time.Time { return time.Now().UTC() }),
 		streams:     telemetry.NewStreams(),
@@ -134,9 +131,9 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	}
 	p.kafka.outages = map[string]string{}
 	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
-	book := postgres.NewLedger(pool, contract.CatalogChanged)
+	book := postgres.NewLedger(pools.Background, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
-		Source: postgres.NewSnapshotSource(pool), Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
+		Source: &migrated{postgres.NewSnapshotSource(pools.Background), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
 		Healthy: func(err error) {
 			if err != nil {
 				p.ready.Reopen(taskCatalog, err.Error())
@@ -145,7 +142,7 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 			}
 		},
 	}
-	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pool), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
+	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pools.Background), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
 		Healthy: p.kafkaUse("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
@@ -158,32 +155,33 @@ func assemble(c config.Config, pool *pgxpool.Pool, log *slog.Logger) *plane {
 	}
 	p.services = grpcapi.Services{
 		Catalog: &grpcapi.Catalog{
-			Items:      catalog.NewCollection(postgres.Items(pool, contract.CatalogChanged)),
-			TaxRules:   catalog.NewCollection(postgres.TaxRules(pool, contract.CatalogChanged)),
-			Promotions: catalog.NewCollection(postgres.Promotions(pool, contract.CatalogChanged)),
+			Items:      catalog.NewCollection(postgres.Items(pools.Reads, pools.Writes, contract.CatalogChanged)),
+			TaxRules:   catalog.NewCollection(postgres.TaxRules(pools.Reads, pools.Writes, contract.CatalogChanged)),
+			Promotions: catalog.NewCollection(postgres.Promotions(pools.Reads, pools.Writes, contract.CatalogChanged)),
 			Log:        log,
 		},
 		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining},
 		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher},
-		Ledger:   &grpcapi.Ledger{Reader: book, Log: log},
+		Ledger:   &grpcapi.Ledger{Reader: postgres.NewLedger(pools.Reads, contract.CatalogChanged), Log: log},
 	}
 	return p
 }
 
-func (p *plane) measure() {
+func (p *plane) measure(refused *atomic.Int64) {
 	telemetry.Observe(telemetry.Readings{
-		SnapshotVersion:   func() int64 { return p.publisher.Stats().Version },
-		SnapshotResources: func() int64 { return int64(p.publisher.Stats().Resources) },
-		SnapshotStreams:   func() int64 { return int64(p.publisher.Stats().Streams) },
-		SnapshotBehind:    func() int64 { return p.publisher.Stats().Behind },
-		OutboxLag:         p.relay.Lag,
-		OutboxPublished:   p.relay.Published,
-		LedgerLag:         func() int64 { return p.usage.Stats().Lag },
-		LedgerRecords:     func() int64 { return p.usage.Stats().Records },
-		LedgerEntries:     func() int64 { return p.usage.Stats().Entries },
-		LedgerDeadLetters: func() int64 { return p.usage.Stats().DeadLetters },
-		Nodes:             p.nodes,
-		Pool:              func() telemetry.Pool { return postgres.PoolReading(p.pool) },
+		ConnectionsRefused: refused.Load,
+		SnapshotVersion:    func() int64 { return p.publisher.Stats().Version },
+		SnapshotResources:  func() int64 { return int64(p.publisher.Stats().Resources) },
+		SnapshotStreams:    func() int64 { return int64(p.publisher.Stats().Streams) },
+		SnapshotBehind:     func() int64 { return p.publisher.Stats().Behind },
+		OutboxLag:          p.relay.Lag,
+		OutboxPublished:    p.relay.Published,
+		LedgerLag:          func() int64 { return p.usage.Stats().Lag },
+		LedgerRecords:      func() int64 { return p.usage.Stats().Records },
+		LedgerEntries:      func() int64 { return p.usage.Stats().Entries },
+		LedgerDeadLetters:  func() int64 { return p.usage.Stats().DeadLetters },
+		Nodes:              p.nodes,
+		Pools:              p.pools.Readings,
 	})
 }
 
@@ -192,7 +190,7 @@ func (p *plane) nodes() []telemetry.Node {
 	known := p.registry.Nodes()
 	nodes := make([]telemetry.Node, len(known))
 	for i, n := range known {
-		nodes[i] = telemetry.Node{ID: n.ID, Connected: n.Connected, AppliedVersion: n.AppliedVersion,
+		nodes[i] = telemetry.Node{ID: n.ID, Connected: n.Connected, Elsewhere: !p.registry.Own(n), AppliedVersion: n.AppliedVersion,
 			ConfigAge: p.publisher.Age(n.AppliedVersion, now), Rejects: len(n.Rejects)}
 	}
 	return nodes
@@ -218,10 +216,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	if err != nil {
 		return err
 	}
-	httpServer := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
+	httpServer := newHTTPServer(handler, p.log)
 	var servers errgroup.Group
 	failed := make(chan struct{})
 	var once sync.Once
@@ -257,6 +252,14 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// newHTTPServer limits how long a caller may take to send its request, to read the answer, and to ask again.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // within reports whether wait returns within the limit.
@@ -299,21 +302,23 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 			return
 		}
 		work.Go(func() { p.builder.Run(ctx) })
-		work.Go(func() { postgres.Listen(ctx, p.pool, p.log, p.relayWake, p.builderWake) })
-		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pool), fleetSave, p.log) })
+		work.Go(func() { p.watchWrites(ctx) })
+		work.Go(func() { p.prune(ctx) })
+		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
+		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
 		if err := p.broker.EnsureTopics(ctx, topics, p.log, func(reason string) { p.ready.Reopen(taskTopics, reason) }); err != nil {
 			return
 		}
 		p.ready.Complete(taskTopics, "")
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.RelayDuty, p.log, p.relay.Run) })
-		work.Go(func() { postgres.Lead(ctx, p.pool, postgres.LedgerDuty, p.log, p.usage.Run) })
+		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
+		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
 	})
 }
 
 func (p *plane) migrate(ctx context.Context) error {
 	retry := backoff.Retry{Work: "database migration", Log: p.log}
 	for {
-		err := postgres.Migrate(ctx, p.pool)
+		err := postgres.Migrate(ctx, p.pools.Background)
 		if err == nil {
 			retry.Succeeded(ctx)
 			p.ready.Complete(taskMigrations, "")
@@ -324,6 +329,73 @@ func (p *plane) migrate(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// watchWrites tells at intervals whether the catalog can be written.
+func (p *plane) watchWrites(ctx context.Context) {
+	retry := backoff.Retry{Work: "check that the catalog can be written", Log: p.log}
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		switch err := postgres.Writable(ctx, p.pools.Background); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			p.ready.Reopen(taskWrites, err.Error())
+			retry.Failed(ctx, err)
+			continue
+		}
+		retry.Succeeded(ctx)
+		p.ready.Complete(taskWrites, "")
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune deletes at intervals what is no longer needed.
+func (p *plane) prune(ctx context.Context) {
+	ticker := time.NewTicker(pruneInterval)
+	defer ticker.Stop()
+	for {
+		if err := p.retention.Prune(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "deleting what is no longer needed failed; the next attempt is in "+pruneInterval.String(), "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// migrated is a source that migrates the schema when it is found missing: a restored store may have an older one, or none.
+type migrated struct {
+	snapshot.Source
+	plane *plane
+}
+
+func (m *migrated) Whole(ctx context.Context, maxLog int) (snapshot.Whole, error) {
+	whole, err := m.Source.Whole(ctx, maxLog)
+	return whole, m.migrate(ctx, err)
+}
+
+func (m *migrated) Since(ctx context.Context, held snapshot.Point) (snapshot.Step, error) {
+	step, err := m.Source.Since(ctx, held)
+	return step, m.migrate(ctx, err)
+}
+
+func (m *migrated) migrate(ctx context.Context, err error) error {
+	if !postgres.SchemaMissing(err) {
+		return err
+	}
+	if failed := postgres.Migrate(ctx, m.plane.pools.Background); failed != nil {
+		return errors.Join(err, failed)
+	}
+	m.plane.log.WarnContext(ctx, "the schema was missing, and was migrated again", "reason", err.Error())
+	return err
 }
 
 // drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,13 +72,13 @@ func run(t *testing.T, c config.Config) *running {
 	t.Helper()
 	lines := &testWriter{t: t}
 	log := slog.New(slog.NewTextHandler(lines, nil))
-	pool, err := postgres.Open(t.Context(), c.Postgres, postgres.NewTracer())
+	pools, err := postgres.OpenPools(t.Context(), c.Postgres, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := assemble(c, pool, log)
+	p := assemble(c, pools, log)
 	p.usage.Patience = time.Second
-	p.measure()
+	p.measure(new(atomic.Int64))
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -102,7 +103,7 @@ func run(t *testing.T, c config.Config) *running {
 		cancel()
 		err := <-done
 		conn.Close()
-		pool.Close()
+		pools.Close()
 		return err
 	}}
 	t.Cleanup(func() {

@@ -22,7 +22,7 @@ type Repository[R Resource] interface {
 	Get(ctx context.Context, name string) (R, error)
 	// List returns at most limit resources whose names are greater than after, in byte order.
 	List(ctx context.Context, after string, limit int) ([]R, error)
-	// Update replaces the resource whose version is r's.
+	// Update replaces the resource whose version is r's. An update that was just done, and is repeated, returns its result.
 	Update(ctx context.Context, r R) (R, error)
 	// Delete removes the resource if its version is version.
 	Delete(ctx context.Context, name string, version int64) error
@@ -74,7 +74,9 @@ func (c *Collection[R]) Get(ctx context.Context, name string) (R, error) {
 // List returns a page of resources, ordered by key, and the token of the next page, which is empty on the last page.
 func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([]R, string, error) {
 	size, err := PageSize(pageSize)
-	after, malformed := ParsePageToken(token)
+	var none R
+	list := string(none.Key().Kind)
+	after, malformed := ParsePageToken(list, token)
 	if malformed != nil {
 		err = also(err, Violation{"page_token", "is not a token of this list"})
 	}
@@ -87,7 +89,7 @@ func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([
 		return page, "", err
 	}
 	page = page[:size]
-	return page, PageToken(page[size-1].Key().Name), nil
+	return page, PageToken(list, page[size-1].Key().Name), nil
 }
 
 // Update validates r and replaces the resource if its version is still that of r.

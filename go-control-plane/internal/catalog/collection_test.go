@@ -203,12 +203,12 @@ func TestVersionsAndPageSizesAtTheirLimits(t *testing.T) {
 	}
 	for length, ok := range map[int]bool{1: true, 254: true, 255: false} {
 		name := strings.Repeat("a", length)
-		if last, err := catalog.ParsePageToken(catalog.PageToken(name)); (err == nil) != ok || (ok && last != name) {
+		if last, err := catalog.ParsePageToken("item", catalog.PageToken("item", name)); (err == nil) != ok || (ok && last != name) {
 			t.Errorf("token of %d characters: %v", length, err)
 		}
 	}
 	for _, name := range []string{"\x00", "a\x00", "\xff", ""} {
-		if _, err := catalog.ParsePageToken(catalog.PageToken(name)); err == nil {
+		if _, err := catalog.ParsePageToken("item", catalog.PageToken("item", name)); err == nil {
 			t.Errorf("the token of %q was read", name)
 		}
 	}
@@ -268,12 +268,28 @@ func TestFullLastPageHasNoSuccessor(t *testing.T) {
 
 func FuzzPageToken(f *testing.F) {
 	f.Add("")
-	f.Add(catalog.PageToken("mug"))
+	f.Add(catalog.PageToken("item", "mug"))
 	f.Add("MTo")
 	f.Fuzz(func(t *testing.T, token string) {
-		last, err := catalog.ParsePageToken(token)
-		if err == nil && token != "" && catalog.PageToken(last) != token {
-			t.Fatalf("%q means %q, whose token is %q", token, last, catalog.PageToken(last))
+		last, err := catalog.ParsePageToken("item", token)
+		if err == nil && token != "" && catalog.PageToken("item", last) != token {
+			t.Fatalf("%q means %q, whose token is %q", token, last, catalog.PageToken("item", last))
 		}
 	})
+}
+
+// The token of one list is none of another.
+func TestPageTokensBelongToTheirList(t *testing.T) {
+	for _, list := range []string{"item", "tax_rule", "promotion", "ledger_entry", ""} {
+		token := catalog.PageToken(list, "a:b")
+		for _, other := range []string{"item", "tax_rule", "promotion", "ledger_entry"} {
+			if last, err := catalog.ParsePageToken(other, token); (err == nil) != (other == list) || (err == nil && last != "a:b") {
+				t.Errorf("the token of %q in %q: %q, %v", list, other, last, err)
+			}
+		}
+	}
+	items := catalog.NewCollection[catalog.Item](&memory{})
+	if _, _, err := items.List(t.Context(), 1, catalog.PageToken("promotion", "half")); !slices.Equal(fields(err), []string{"page_token"}) {
+		t.Errorf("items with a token of promotions: %v", err)
+	}
 }

@@ -10,24 +10,28 @@ import (
 var errPageToken = errors.New("malformed page token")
 
 // pageTokenForm is the prefix of every token. A future form will have another one.
-const pageTokenForm = "1:"
+const pageTokenForm = "2:"
 
-// PageToken returns the token of the page that starts after the resource with this name.
-func PageToken(last string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pageTokenForm + last))
+// maxLastLength is the largest length of a name in a token, in bytes.
+const maxLastLength = 254
+
+// PageToken returns the token of the page of a list that starts after the resource with this name.
+func PageToken(list, last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(pageTokenForm + list + ":" + last))
 }
 
-// ParsePageToken returns the name after which the page starts. The empty token is the first page and has the empty name.
-func ParsePageToken(token string) (string, error) {
+// ParsePageToken returns the name after which the page of a list starts. The empty token is the first page and has the empty name;
+// the token of another list is refused.
+func ParsePageToken(list, token string) (string, error) {
 	if token == "" {
 		return "", nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || !utf8.Valid(raw) || len(raw) > 256 || strings.IndexByte(string(raw), 0) >= 0 {
+	if err != nil || !utf8.Valid(raw) || strings.IndexByte(string(raw), 0) >= 0 {
 		return "", errPageToken
 	}
-	last, ok := strings.CutPrefix(string(raw), pageTokenForm)
-	if !ok || last == "" {
+	last, ok := strings.CutPrefix(string(raw), pageTokenForm+list+":")
+	if !ok || last == "" || len(last) > maxLastLength {
 		return "", errPageToken
 	}
 	return last, nil

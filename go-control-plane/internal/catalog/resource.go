@@ -3,7 +3,6 @@
 package catalog
 
 import (
-	"strings"
 	"time"
 
 	"hybrid/control-plane/internal/money"
@@ -92,8 +91,11 @@ type Promotion struct {
 	SpentMinor int64
 	// Exhausted is true once SpentMinor has reached the budget.
 	Exhausted bool
-	Version   int64
-	UpdatedAt time.Time
+	// CreatedVersion is the catalog version of the write that created it. It tells the promotion from others that had its id
+	// before. Left out where it is 0, so that the content of a create has the hash that it had before there was this field.
+	CreatedVersion int64 `json:",omitempty"`
+	Version        int64
+	UpdatedAt      time.Time
 }
 
 // Key returns the key with the item's sku.
@@ -122,25 +124,19 @@ func TaxRuleName(jurisdiction, category string) string {
 	return jurisdiction + "/" + category
 }
 
-// SplitTaxRuleName is the inverse of TaxRuleName.
-func SplitTaxRuleName(name string) (jurisdiction, category string) {
-	jurisdiction, category, _ = strings.Cut(name, "/")
-	return jurisdiction, category
-}
-
 // Replacing returns the item that replaces current.
 func (i Item) Replacing(Item) (Item, error) { return i, nil }
 
 // Replacing returns the rule that replaces current.
 func (r TaxRule) Replacing(TaxRule) (TaxRule, error) { return r, nil }
 
-// Replacing returns the promotion that replaces current. It keeps the spent amount, and it fails if the currency of the budget
+// Replacing returns the promotion that replaces current. It keeps what was spent and when it was created, and it fails if the currency of the budget
 // changes after something was spent.
 func (p Promotion) Replacing(current Promotion) (Promotion, error) {
 	if current.SpentMinor != 0 && p.Budget.Currency != current.Budget.Currency {
 		return p, Invalid("budget.currency_code", "cannot change, for discount was already given in "+current.Budget.Currency)
 	}
-	p.SpentMinor = current.SpentMinor
+	p.SpentMinor, p.CreatedVersion = current.SpentMinor, current.CreatedVersion
 	p.Exhausted = p.SpentMinor >= p.Budget.Minor
 	return p, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The variables that are named in errors outside this package, too.
@@ -30,6 +31,8 @@ type Config struct {
 	HTTPAddress, GRPCAddress string
 	// LogLevel is the lowest level that is logged.
 	LogLevel slog.Level
+	// LedgerRetention is how long entries of the ledger are kept; 0 is for ever.
+	LedgerRetention time.Duration
 }
 
 // Error is a setting that is refused. Starting the program again does not help until the variable is changed.
@@ -60,6 +63,7 @@ const Usage = `Variables:
   GRPC_PORT                     gRPC (default 7101)
   BIND_ADDRESS                  address to listen on (default 127.0.0.1)
   LOG_LEVEL                     debug, info, warn or error (default info)
+  LEDGER_RETENTION_DAYS         how long entries of the ledger are kept; totals are always kept (default 400, 0 is for ever)
   OTEL_EXPORTER_OTLP_ENDPOINT   receives traces, metrics and logs over OTLP/gRPC (default: nothing is exported). The other
                                 OTEL_* variables are those of the OpenTelemetry specification.
 
@@ -86,6 +90,13 @@ func Read(getenv func(string) string) (Config, error) {
 			return c, &Error{"LOG_LEVEL", fmt.Sprintf("must be debug, info, warn or error, is %q", text), nil}
 		}
 	}
+	days := uint64(400)
+	if text := getenv("LEDGER_RETENTION_DAYS"); text != "" {
+		if days, err = strconv.ParseUint(text, 10, 64); err != nil || days > maxRetentionDays {
+			return c, &Error{"LEDGER_RETENTION_DAYS", fmt.Sprintf("must be a number of days from 0 to %d, is %q", maxRetentionDays, text), nil}
+		}
+	}
+	c.LedgerRetention = time.Duration(days) * 24 * time.Hour
 	bind := getenv("BIND_ADDRESS")
 	if bind == "" {
 		bind = "127.0.0.1"
@@ -96,6 +107,9 @@ func Read(getenv func(string) string) (Config, error) {
 	c.GRPCAddress, err = listen(getenv, bind, GRPCPortVariable, "7101")
 	return c, err
 }
+
+// maxRetentionDays is about a hundred years.
+const maxRetentionDays = 36_500
 
 func listen(getenv func(string) string, bind, variable, standard string) (string, error) {
 	text := getenv(variable)

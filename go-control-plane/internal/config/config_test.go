@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -104,6 +105,22 @@ func TestRead(t *testing.T) {
 		var refused *config.Error
 		if !errors.As(err, &refused) || refused.Variable != name || !strings.HasPrefix(err.Error(), name+": ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s=%q: %v", name, value, err)
+		}
+	}
+}
+
+func TestLedgerRetention(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 400 * 24 * time.Hour, "0": 0, "1": 24 * time.Hour, "36500": 36_500 * 24 * time.Hour, "36501": -1, "-1": -1, "1d": -1} {
+		c, err := config.Read(func(name string) string {
+			return map[string]string{"ConnectionStrings__hybriddb": "Host=db", "ConnectionStrings__kafka": "k:1", "LEDGER_RETENTION_DAYS": text}[name]
+		})
+		var refused *config.Error
+		if want < 0 {
+			if !errors.As(err, &refused) || refused.Variable != "LEDGER_RETENTION_DAYS" {
+				t.Errorf("%q: %v", text, err)
+			}
+		} else if err != nil || c.LedgerRetention != want {
+			t.Errorf("%q: %v, %v; want %v", text, c.LedgerRetention, err, want)
 		}
 	}
 }

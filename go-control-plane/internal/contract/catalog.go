@@ -44,6 +44,7 @@ func Promotion(p catalog.Promotion) *catalogv1.Promotion {
 		PromotionId: p.ID, Name: p.Name, Skus: p.SKUs, Coupon: p.Coupon, MinQuantity: p.MinQuantity,
 		StartsAt: Timestamp(p.StartsAt), EndsAt: Timestamp(p.EndsAt), Budget: Money(p.Budget),
 		SpentMinor: p.SpentMinor, Exhausted: p.Exhausted, Version: p.Version, UpdatedAt: Timestamp(p.UpdatedAt),
+		CreatedVersion: p.CreatedVersion,
 	}
 	if p.AmountOffMinor != 0 {
 		m.Discount = &catalogv1.Promotion_AmountOffMinor{AmountOffMinor: p.AmountOffMinor}

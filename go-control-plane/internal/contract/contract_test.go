@@ -2,6 +2,8 @@ package contract_test
 
 import (
 	"context"
+	"math"
+	"math/big"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
+	"hybrid/control-plane/internal/ledger"
 )
 
 func TestResourcesComeBack(t *testing.T) {
@@ -105,6 +108,21 @@ func TestCatalogChangedCarriesTheTrace(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
+	}
+}
+
+// A sum beyond int64 is told exactly, and marked in the others by being the largest int64.
+func TestTotalsBeyondInt64(t *testing.T) {
+	total := ledger.Total{Currency: "EUR", Jurisdiction: "DE"}
+	total.Gross.SetInt64(math.MaxInt64)
+	total.Quotes.SetInt64(2)
+	if m := contract.LedgerTotal(total); m.GetExact() != nil || m.GetGrossMinor() != math.MaxInt64 || m.GetQuotes() != 2 {
+		t.Errorf("at the limit: %v", m)
+	}
+	total.Gross.Add(&total.Gross, big.NewInt(1))
+	m := contract.LedgerTotal(total)
+	if m.GetGrossMinor() != math.MaxInt64 || m.GetQuotes() != 2 || m.GetExact().GetGrossMinor() != "9223372036854775808" || m.GetExact().GetQuotes() != "2" {
+		t.Errorf("above it: %v", m)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"strconv"
 	"time"
 
@@ -77,7 +79,7 @@ func ParseUsageWindow(value []byte) (ledger.Window, error) {
 	}
 	for i, l := range m.GetLines() {
 		w.Lines[i] = ledger.Line{
-			SKU: l.GetSku(), PromotionID: l.GetPromotionId(), Lines: l.GetLines(), Quantity: l.GetQuantity(),
+			SKU: l.GetSku(), PromotionID: l.GetPromotionId(), PromotionCreatedVersion: l.GetPromotionCreatedVersion(), Lines: l.GetLines(), Quantity: l.GetQuantity(),
 			DiscountMinor: l.GetDiscountMinor(), NetMinor: l.GetNetMinor(), TaxMinor: l.GetTaxMinor(), GrossMinor: l.GetGrossMinor(),
 		}
 	}
@@ -89,17 +91,30 @@ func LedgerEntry(e ledger.Entry) *usagev1.LedgerEntry {
 	return &usagev1.LedgerEntry{
 		EntryId: e.ID, WindowStart: Timestamp(e.Start), WindowEnd: Timestamp(e.End), CurrencyCode: e.Currency, Jurisdiction: e.Jurisdiction,
 		Line: &usagev1.UsageLine{
-			Sku: e.Line.SKU, PromotionId: e.Line.PromotionID, Lines: e.Line.Lines, Quantity: e.Line.Quantity,
+			Sku: e.Line.SKU, PromotionId: e.Line.PromotionID, PromotionCreatedVersion: e.Line.PromotionCreatedVersion, Lines: e.Line.Lines, Quantity: e.Line.Quantity,
 			DiscountMinor: e.Line.DiscountMinor, NetMinor: e.Line.NetMinor, TaxMinor: e.Line.TaxMinor, GrossMinor: e.Line.GrossMinor,
 		},
 		BookedAt: Timestamp(e.BookedAt),
 	}
 }
 
-// LedgerTotal returns the message.
+// LedgerTotal returns the message. Where a sum does not fit int64, it is the largest int64 and the exact ones are added.
 func LedgerTotal(t ledger.Total) *usagev1.LedgerTotal {
-	return &usagev1.LedgerTotal{
-		CurrencyCode: t.Currency, Jurisdiction: t.Jurisdiction, Quotes: t.Quotes,
-		DiscountMinor: t.DiscountMinor, NetMinor: t.NetMinor, TaxMinor: t.TaxMinor, GrossMinor: t.GrossMinor,
+	m := &usagev1.LedgerTotal{CurrencyCode: t.Currency, Jurisdiction: t.Jurisdiction}
+	fits := true
+	for _, sum := range []struct {
+		exact *big.Int
+		field *int64
+	}{{&t.Quotes, &m.Quotes}, {&t.Discount, &m.DiscountMinor}, {&t.Net, &m.NetMinor}, {&t.Tax, &m.TaxMinor}, {&t.Gross, &m.GrossMinor}} {
+		if *sum.field = math.MaxInt64; sum.exact.IsInt64() {
+			*sum.field = sum.exact.Int64()
+		} else {
+			fits = false
+		}
 	}
+	if !fits {
+		m.Exact = &usagev1.ExactSums{Quotes: t.Quotes.String(), DiscountMinor: t.Discount.String(), NetMinor: t.Net.String(),
+			TaxMinor: t.Tax.String(), GrossMinor: t.Gross.String()}
+	}
+	return m
 }

@@ -3,13 +3,13 @@ package fleet
 
 import (
 	"cmp"
-	"context"
-	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
-	"hybrid/control-plane/internal/backoff"
+	"github.com/google/uuid"
+
 	"hybrid/control-plane/internal/catalog"
 )
 
@@ -35,27 +35,48 @@ type Node struct {
 	AppliedAt                      time.Time
 	// Rejects are the current ones, ordered by key.
 	Rejects []Reject
+	// Owner is the control plane that has the node's stream, or had the last one.
+	Owner string
 }
 
-// Store persists nodes.
-type Store interface {
-	LoadNodes(ctx context.Context) ([]Node, error)
-	SaveNodes(ctx context.Context, nodes []Node) error
-}
-
-// Registry is the state of the fleet in memory. All changes except heartbeats are saved to the store by Run.
+// Registry is the state of the fleet in memory: what this control plane hears of its own nodes, and what the others have stored
+// of theirs. Run exchanges both with the store.
 type Registry struct {
-	mu       sync.Mutex
-	nodes    map[string]*Node
-	sessions map[string]*Session
-	dirty    map[string]struct{}
-	wake     chan struct{}
-	now      func() time.Time
+	mu    sync.Mutex
+	self  string
+	nodes map[string]*entry
+	// alive has the other control planes that are alive.
+	alive map[string]bool
+	wake  chan struct{}
+	now   func() time.Time
 }
 
-// NewRegistry returns an empty registry with the clock now.
+// entry is a node and how it stands to the store.
+type entry struct {
+	Node
+	// session is the current one with this control plane, if any.
+	session *Session
+	// unsaved is what the store does not have yet.
+	unsaved unsaved
+	// answered is what the node said of its rejects in this session; it is nil once those of the store are merged.
+	answered *answered
+}
+
+// unsaved is the parts of an entry that changed.
+type unsaved struct {
+	progress, session, rejects bool
+}
+
+// answered is the resources whose rejects are those of this session, not those in the store.
+type answered struct {
+	all  bool
+	keys map[catalog.Key]struct{}
+}
+
+// NewRegistry returns an empty registry with the clock now. The clocks of control planes must agree as far as nodes move between
+// them: of two sessions of a node the later one counts.
 func NewRegistry(now func() time.Time) *Registry {
-	return &Registry{nodes: map[string]*Node{}, sessions: map[string]*Session{}, dirty: map[string]struct{}{}, wake: make(chan struct{}, 1), now: now}
+	return &Registry{self: uuid.NewString(), nodes: map[string]*entry{}, alive: map[string]bool{}, wake: make(chan struct{}, 1), now: now}
 }
 
 // Session is one stream of a node. After the node has reconnected, reports of its older sessions are ignored.
@@ -69,23 +90,28 @@ type Session struct {
 func (r *Registry) Connect(id, softwareVersion string, heldVersion int64) *Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.sessions[id]; old != nil {
-		close(old.replaced)
-	}
-	s := &Session{registry: r, id: id, replaced: make(chan struct{})}
-	r.sessions[id] = s
 	node := r.nodes[id]
 	if node == nil {
-		node = &Node{ID: id}
+		node = &entry{Node: Node{ID: id}}
 		r.nodes[id] = node
 	}
+	if node.session != nil {
+		close(node.session.replaced)
+	}
+	if node.Owner != r.self {
+		// The store may know of rejects that this control plane has not heard of.
+		node.answered = &answered{keys: map[catalog.Key]struct{}{}}
+	}
+	s := &Session{registry: r, id: id, replaced: make(chan struct{})}
 	now := r.now()
+	node.session, node.Owner = s, r.self
 	node.SoftwareVersion, node.Connected = softwareVersion, true
 	node.ConnectedAt, node.LastHeartbeatAt = now, now
 	if node.AppliedVersion != heldVersion {
 		node.AppliedVersion, node.AppliedAt = heldVersion, now
 	}
-	r.touch(id)
+	node.unsaved.session = true
+	r.urge()
 	return s
 }
 
@@ -94,87 +120,101 @@ func (s *Session) Replaced() <-chan struct{} { return s.replaced }
 
 // Heartbeat records that the node is alive.
 func (s *Session) Heartbeat() {
-	s.do(func(n *Node) bool { n.LastHeartbeatAt = s.registry.now(); return false })
+	s.do(func(n *entry) { n.LastHeartbeatAt = s.registry.now() })
 }
 
 // Offered records that version was sent.
 func (s *Session) Offered(version int64) {
-	s.do(func(n *Node) bool { n.OfferedVersion = version; return true })
+	s.do(func(n *entry) { n.OfferedVersion, n.unsaved.progress = version, true })
 }
 
 // Acknowledged records the answer to an update: version prices quotes since appliedAt. Of the named resources of the update,
 // or of all if it was authoritative, the node rejects those in rejects.
 func (s *Session) Acknowledged(version int64, appliedAt time.Time, authoritative bool, named []catalog.Key, rejects []Reject) {
-	s.do(func(n *Node) bool {
+	s.do(func(n *entry) {
 		n.LastHeartbeatAt = s.registry.now()
+		n.unsaved.progress = true
 		if n.AppliedVersion != version {
 			n.AppliedVersion, n.AppliedAt = version, appliedAt
 		}
+		if n.answered != nil {
+			n.answered.add(authoritative, named, rejects)
+		}
 		if len(n.Rejects) == 0 && len(rejects) == 0 {
-			return true
+			return
 		}
-		answered := make(map[catalog.Key]struct{}, len(named)+len(rejects))
-		for _, key := range named {
-			answered[key] = struct{}{}
+		kept := n.Rejects
+		if authoritative {
+			kept = nil
 		}
-		for _, reject := range rejects {
-			answered[reject.Key] = struct{}{}
+		if changed := merge(kept, named, rejects); !slices.Equal(changed, n.Rejects) {
+			n.Rejects, n.unsaved.rejects = changed, true
+			s.registry.urge()
 		}
-		var kept []Reject
-		if !authoritative {
-			for _, reject := range n.Rejects {
-				if _, ok := answered[reject.Key]; !ok {
-					kept = append(kept, reject)
-				}
-			}
-		}
-		latest := map[catalog.Key]Reject{}
-		for _, reject := range rejects {
-			latest[reject.Key] = reject
-		}
-		for _, reject := range latest {
-			kept = append(kept, reject)
-		}
-		slices.SortFunc(kept, func(a, b Reject) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
-		n.Rejects = kept
-		return true
 	})
+}
+
+func (a *answered) add(all bool, named []catalog.Key, rejects []Reject) {
+	a.all = a.all || all
+	for _, key := range named {
+		a.keys[key] = struct{}{}
+	}
+	for _, reject := range rejects {
+		a.keys[reject.Key] = struct{}{}
+	}
+}
+
+// merge returns the rejects that are left when the named resources are answered with these rejects, ordered by key. It changes
+// none of its arguments.
+func merge(before []Reject, named []catalog.Key, rejects []Reject) []Reject {
+	left := make(map[catalog.Key]Reject, len(before)+len(rejects))
+	for _, reject := range before {
+		left[reject.Key] = reject
+	}
+	for _, key := range named {
+		delete(left, key)
+	}
+	for _, reject := range rejects {
+		left[reject.Key] = reject
+	}
+	return slices.SortedFunc(maps.Values(left), func(a, b Reject) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
 }
 
 // Disconnect ends the session.
 func (s *Session) Disconnect() {
-	s.do(func(n *Node) bool { n.Connected = false; return true })
-	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
-	if s.registry.sessions[s.id] == s {
-		delete(s.registry.sessions, s.id)
-	}
+	s.do(func(n *entry) {
+		n.Connected, n.session, n.unsaved.session = false, nil, true
+		s.registry.urge()
+	})
 }
 
-func (s *Session) do(change func(*Node) (persist bool)) {
+func (s *Session) do(change func(*entry)) {
 	r := s.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sessions[s.id] == s && change(r.nodes[s.id]) {
-		r.touch(s.id)
+	if n := r.nodes[s.id]; n.session == s {
+		change(n)
 	}
 }
 
-func (r *Registry) touch(id string) {
-	r.dirty[id] = struct{}{}
+// urge makes Run save soon. The caller holds the lock.
+func (r *Registry) urge() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Nodes returns every node that was ever seen, ordered by id.
+// Own reports whether this control plane has the node's stream, or had the last one.
+func (r *Registry) Own(n Node) bool { return n.Owner == r.self }
+
+// Nodes returns every node that was ever seen by any control plane, ordered by id.
 func (r *Registry) Nodes() []Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]Node, 0, len(r.nodes))
 	for _, n := range r.nodes {
-		all = append(all, n.clone())
+		all = append(all, r.view(n))
 	}
 	slices.SortFunc(all, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	return all
@@ -188,89 +228,13 @@ func (r *Registry) Node(id string) (Node, bool) {
 	if n == nil {
 		return Node{}, false
 	}
-	return n.clone(), true
+	return r.view(n), true
 }
 
-func (n *Node) clone() Node {
-	c := *n
+// view returns a copy. A node whose control plane is gone is not connected, whatever was stored last.
+func (r *Registry) view(n *entry) Node {
+	c := n.Node
 	c.Rejects = slices.Clone(n.Rejects)
+	c.Connected = c.Connected && (c.Owner == r.self || r.alive[c.Owner])
 	return c
-}
-
-// Run loads the nodes of the store, and then saves changes at most once per interval until ctx is done, and once more after
-// that.
-func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration, log *slog.Logger) error {
-	loading := backoff.Retry{Work: "fleet load", Log: log}
-	for {
-		known, err := store.LoadNodes(ctx)
-		if err == nil {
-			loading.Succeeded(ctx)
-			r.adopt(known)
-			break
-		}
-		if loading.Failed(ctx, err) != nil {
-			return nil
-		}
-	}
-	saving := backoff.Retry{Work: "fleet save", Log: log}
-	for {
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			r.flush(last, store)
-			return nil
-		case <-r.wake:
-		}
-		if err := r.flush(ctx, store); err != nil {
-			saving.Failed(ctx, err)
-			continue
-		}
-		saving.Succeeded(ctx)
-		// Changes within the interval are saved together.
-		select {
-		case <-ctx.Done():
-		case <-time.After(interval):
-		}
-	}
-}
-
-func (r *Registry) adopt(known []Node) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, n := range known {
-		if mine := r.nodes[n.ID]; mine != nil {
-			if mine.Rejects == nil {
-				mine.Rejects = n.Rejects
-			}
-			continue
-		}
-		if n.Connected {
-			n.Connected = false
-			r.touch(n.ID)
-		}
-		r.nodes[n.ID] = &n
-	}
-}
-
-func (r *Registry) flush(ctx context.Context, store Store) error {
-	r.mu.Lock()
-	changed := make([]Node, 0, len(r.dirty))
-	for id := range r.dirty {
-		changed = append(changed, r.nodes[id].clone())
-	}
-	clear(r.dirty)
-	r.mu.Unlock()
-	if len(changed) == 0 {
-		return nil
-	}
-	err := store.SaveNodes(ctx, changed)
-	if err != nil {
-		r.mu.Lock()
-		for _, n := range changed {
-			r.touch(n.ID)
-		}
-		r.mu.Unlock()
-	}
-	return err
 }

@@ -70,28 +70,40 @@ func TestNewestSessionCounts(t *testing.T) {
 	}
 }
 
-// store fails at first.
+// store is a store in memory that fails at first.
 type store struct {
 	mu       sync.Mutex
 	failures int
 	// loadFailures is how many attempts to load fail.
 	loadFailures int
-	known        []fleet.Node
 	saved        map[string]fleet.Node
 	saves        int
+	dead         map[string]bool
+	seen         map[string]bool
 }
 
-func (s *store) LoadNodes(context.Context) ([]fleet.Node, error) {
+func (s *store) Load(_ context.Context, self string, _ time.Time) (fleet.Loaded, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loadFailures > 0 {
 		s.loadFailures--
-		return nil, errors.New("away")
+		return fleet.Loaded{}, errors.New("away")
 	}
-	return s.known, nil
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	loaded := fleet.Loaded{Alive: map[string]bool{}, Anew: !s.seen[self]}
+	s.seen[self] = true
+	for id := range s.seen {
+		loaded.Alive[id] = !s.dead[id]
+	}
+	for _, n := range s.saved {
+		loaded.Nodes = append(loaded.Nodes, n)
+	}
+	return loaded, nil
 }
 
-func (s *store) SaveNodes(_ context.Context, nodes []fleet.Node) error {
+func (s *store) Save(_ context.Context, changes []fleet.Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failures > 0 {
@@ -99,8 +111,15 @@ func (s *store) SaveNodes(_ context.Context, nodes []fleet.Node) error {
 		return errors.New("away")
 	}
 	s.saves++
-	for _, n := range nodes {
-		s.saved[n.ID] = n
+	for _, c := range changes {
+		before, known := s.saved[c.ID]
+		if known && before.Owner != c.Owner && before.ConnectedAt.After(c.ConnectedAt) {
+			continue
+		}
+		if !c.Rejected {
+			c.Rejects = before.Rejects
+		}
+		s.saved[c.ID] = c.Node
 	}
 	return nil
 }
@@ -113,7 +132,7 @@ func (s *store) get(id string) (fleet.Node, int) {
 
 func TestChangesReachTheStore(t *testing.T) {
 	r := fleet.NewRegistry(clock)
-	s := &store{failures: 2, saved: map[string]fleet.Node{}, known: []fleet.Node{{ID: "old", Connected: true, AppliedVersion: 9}}}
+	s := &store{failures: 2, saved: map[string]fleet.Node{"old": {ID: "old", Connected: true, AppliedVersion: 9}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
@@ -128,7 +147,10 @@ func TestChangesReachTheStore(t *testing.T) {
 		}
 	}
 	wait("the node is not saved", func() bool { n, _ := s.get("n"); return n.OfferedVersion == 2 })
-	wait("a node of before is not known as gone", func() bool { n, _ := s.get("old"); return n.AppliedVersion == 9 && !n.Connected })
+	wait("a node of before is not known as gone", func() bool { n, ok := r.Node("old"); return ok && n.AppliedVersion == 9 && !n.Connected })
+	if n, _ := s.get("old"); !n.Connected {
+		t.Error("the node of another was changed in the store")
+	}
 
 	// Heartbeats alone cost the store nothing.
 	wait("the store is not at rest", func() bool {
@@ -180,7 +202,7 @@ func TestAcknowledgements(t *testing.T) {
 // The store is away when its nodes are to be loaded and when they are to be saved: one warning each, and nothing is lost.
 func TestOutagesOfTheStore(t *testing.T) {
 	var lines bytes.Buffer
-	s := &store{failures: 3, loadFailures: 3, saved: map[string]fleet.Node{}, known: []fleet.Node{{ID: "old", AppliedVersion: 9, Rejects: []fleet.Reject{{Key: key("a")}}}}}
+	s := &store{failures: 3, loadFailures: 3, saved: map[string]fleet.Node{"old": {ID: "old", AppliedVersion: 9, Rejects: []fleet.Reject{{Key: key("a")}}}}}
 	r := fleet.NewRegistry(clock)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -18,6 +18,9 @@ type Ledger struct {
 	Log    *slog.Logger
 }
 
+// entriesList names the list in its page tokens.
+const entriesList = "ledger_entry"
+
 func (s *Ledger) GetTotals(ctx context.Context, _ *usagev1.GetTotalsRequest) (*usagev1.GetTotalsResponse, error) {
 	totals, err := s.Reader.Totals(ctx)
 	if err != nil {
@@ -33,7 +36,7 @@ func (s *Ledger) ListEntries(ctx context.Context, r *usagev1.ListEntriesRequest)
 	}
 	var after int64
 	if r.GetPageToken() != "" {
-		last, err := catalog.ParsePageToken(r.GetPageToken())
+		last, err := catalog.ParsePageToken(entriesList, r.GetPageToken())
 		if err == nil {
 			after, err = strconv.ParseInt(last, 10, 64)
 		}
@@ -48,7 +51,7 @@ func (s *Ledger) ListEntries(ctx context.Context, r *usagev1.ListEntriesRequest)
 	response := &usagev1.ListEntriesResponse{}
 	if len(entries) > size {
 		entries = entries[:size]
-		response.NextPageToken = catalog.PageToken(strconv.FormatInt(entries[size-1].ID, 10))
+		response.NextPageToken = catalog.PageToken(entriesList, strconv.FormatInt(entries[size-1].ID, 10))
 	}
 	response.Entries = each(entries, contract.LedgerEntry)
 	return response, nil

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/tap"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
@@ -26,8 +27,13 @@ import (
 const (
 	// maxRequestBytes is equal to the limit of HTTP bodies.
 	maxRequestBytes = 1 << 20
-	// callTimeout is the deadline of a unary call whose caller set none.
+	// maxStreams is how many calls of one connection may be open.
+	maxStreams     = 256
+	maxHeaderBytes = 16 << 10
+	// callTimeout is the deadline of a unary call, its request's arrival included, whose caller set none or a later one.
 	callTimeout = 10 * time.Second
+	// handshakeTimeout is how long a new connection may take to begin to speak HTTP/2.
+	handshakeTimeout = 10 * time.Second
 )
 
 // Services are the implementations of the gRPC services.
@@ -43,8 +49,12 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.InTapHandle(limitUnary),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, MaxConnectionIdle: 5 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 		grpc.ChainUnaryInterceptor(guardUnary(log)),
 		grpc.ChainStreamInterceptor(guardStream(log)),
@@ -55,9 +65,23 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 	usagev1.RegisterLedgerServiceServer(server, services.Ledger)
 	state := health.NewServer()
 	state.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-	healthv1.RegisterHealthServer(server, state)
+	healthv1.RegisterHealthServer(server, &healthService{Server: state, draining: services.Snapshot.Draining})
 	reflection.Register(server)
 	return server, state
+}
+
+// limitUnary gives unary calls their deadline when they begin. The interceptors see a call only when its request is complete.
+func limitUnary(ctx context.Context, call *tap.Info) (context.Context, error) {
+	switch {
+	case call.FullMethodName == snapshotv1.SnapshotService_StreamSnapshot_FullMethodName,
+		call.FullMethodName == healthv1.Health_Watch_FullMethodName,
+		strings.HasPrefix(call.FullMethodName, "/grpc.reflection."):
+		return ctx, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	// gRPC cancels ctx when the call ends.
+	context.AfterFunc(ctx, cancel)
+	return limited, nil
 }
 
 // traced reports whether a call is traced and measured: all are, except health checks.
@@ -68,11 +92,6 @@ func traced(call *stats.RPCTagInfo) bool {
 func guardUnary(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 		defer recovered(ctx, log, info.FullMethod, &err)
-		if _, ok := ctx.Deadline(); !ok {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, callTimeout)
-			defer cancel()
-		}
 		return handle(ctx, request)
 	}
 }

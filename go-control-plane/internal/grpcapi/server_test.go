@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
@@ -64,6 +65,8 @@ func (f failing) Get(context.Context, string) (catalog.Item, error) {
 }
 
 type served struct {
+	server    *grpc.Server
+	health    *health.Server
 	conn      *grpc.ClientConn
 	publisher *snapshot.Publisher
 	registry  *fleet.Registry
@@ -76,7 +79,7 @@ func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	log := slog.New(slog.DiscardHandler)
 	s := &served{publisher: snapshot.NewPublisher(contract.UpdateEncoder{}), observer: &causes{}, draining: make(chan struct{}),
 		registry: fleet.NewRegistry(time.Now)}
-	server, _ := grpcapi.NewServer(grpcapi.Services{
+	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},
 		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: s.registry, Observer: s.observer, Log: log, Draining: s.draining, Patience: 300 * time.Millisecond},
 		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher},
@@ -86,12 +89,12 @@ func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go server.Serve(listener)
+	go s.server.Serve(listener)
 	s.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.conn.Close(); server.Stop() })
+	t.Cleanup(func() { s.conn.Close(); s.server.Stop() })
 	return s
 }
 

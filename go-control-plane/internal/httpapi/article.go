@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,9 +25,10 @@ const (
 	shortTaxRatePPM = 190_000
 )
 
+// shortItem is a name, and a price as a JSON number. Either is nil if it is missing or null.
 type shortItem struct {
-	Name  *string          `json:"name"`
-	Price *json.RawMessage `json:"price"`
+	name  *string
+	price json.RawMessage
 }
 
 type shortCreated struct {
@@ -39,8 +39,8 @@ type shortCreated struct {
 // createShort serves POST /items: {"name","price"} → {"status":"created","tax"}. The sku is generated.
 func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var body shortItem
-		if err := decodeStrict(r.Body, &body); err != nil {
+		body, err := readShort(r.Body)
+		if err != nil {
 			problemOf(grpcapi.Status(codes.InvalidArgument, "REQUEST_MALFORMED", err.Error())).write(w)
 			return
 		}
@@ -56,7 +56,7 @@ func createShort(items catalogv1.CatalogServiceServer, log *slog.Logger) http.Ha
 			return
 		}
 		_, err = items.CreateItem(r.Context(), &catalogv1.CreateItemRequest{Item: &catalogv1.Item{
-			Sku: sku, Name: *body.Name, UnitPrice: &moneyv1.Money{CurrencyCode: shortCurrency, MinorUnits: price},
+			Sku: sku, Name: *body.name, UnitPrice: &moneyv1.Money{CurrencyCode: shortCurrency, MinorUnits: price},
 		}})
 		if err != nil {
 			problemOf(err).write(w)
@@ -82,18 +82,23 @@ func shortSKU(key string) (string, error) {
 	return "item-" + id.String(), err
 }
 
-// decodeStrict decodes a body that is exactly one JSON value without unknown fields.
-func decodeStrict(r io.Reader, into any) error {
+func readShort(r io.Reader) (shortItem, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
-		return err
+		return shortItem{}, err
 	}
-	if !json.Valid(content) {
-		return errNotJSON
+	found, err := members(content, "name", "price")
+	if err != nil {
+		return shortItem{}, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(into)
+	var item shortItem
+	if name, ok := found["name"]; ok && json.Unmarshal(name, &item.name) != nil {
+		return shortItem{}, errors.New("the name is not a string")
+	}
+	if price, ok := found["price"]; ok && string(price) != "null" {
+		item.price = price
+	}
+	return item, nil
 }
 
 // read returns the price and its tax in cents, or the violations.
@@ -101,14 +106,14 @@ func (s shortItem) read() (price, tax int64, violations []*errdetails.BadRequest
 	wrong := func(field, message string) {
 		violations = append(violations, &errdetails.BadRequest_FieldViolation{Field: field, Description: message})
 	}
-	if s.Name == nil || *s.Name == "" {
+	if s.name == nil || *s.name == "" {
 		wrong("name", "must be given")
 	}
-	if s.Price == nil || bytes.Equal(*s.Price, []byte("null")) {
+	if s.price == nil {
 		wrong("price", "must be given")
 		return 0, 0, violations
 	}
-	price, err := money.ParseDecimal(string(*s.Price), shortScale)
+	price, err := money.ParseDecimal(string(s.price), shortScale)
 	switch {
 	case errors.Is(err, money.ErrTooPrecise):
 		wrong("price", "must have at most two decimals")

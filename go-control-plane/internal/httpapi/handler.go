@@ -41,7 +41,8 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 		runtime.WithRoutingErrorHandler(routingError),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
-		runtime.WithMiddlewares(routed),
+		runtime.WithMiddlewares(routed, agreeing),
+		runtime.SetQueryParameterParser(&strictQuery{}),
 	)
 	if err := catalogv1.RegisterCatalogServiceHandlerServer(ctx, gateway, services.Catalog); err != nil {
 		return nil, err
@@ -54,15 +55,21 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	}
 	api := http.NewServeMux()
 	api.Handle("/v1/", gateway)
-	api.Handle("POST /items", at("/items", keyed(createShort(services.Catalog, log))))
+	api.Handle("/v1/fleet/", withoutQuery(gateway))
+	api.Handle("/v1/ledger/totals", withoutQuery(gateway))
+	api.Handle("POST /items", at("/items", withoutQuery(keyed(createShort(services.Catalog, log)))))
 	api.Handle("GET /openapi.json", at("/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
 	})))
 	api.Handle("/items", at("/items", http.HandlerFunc(methodNotAllowed)))
+	api.Handle("/openapi.json", at("/openapi.json", http.HandlerFunc(methodNotAllowed)))
 	api.HandleFunc("/", notFound)
 
-	traced := otelhttp.NewHandler(withErrorType(guard(api, ready, log)), "")
+	// A web page must not make a browser write to a control plane on the same machine or network.
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(crossOrigin))
+	traced := otelhttp.NewHandler(withErrorType(guard(foreign.Handler(api), ready, log)), "")
 	health := healthHandler(ready)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -118,6 +125,12 @@ func guard(next http.Handler, ready *readiness.Readiness, log *slog.Logger) http
 				problemOf(grpcapi.Status(codes.Internal, "INTERNAL", "internal error")).write(w)
 			}
 		}()
+		if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+			w.Header().Set("Accept-Encoding", "identity")
+			problem{Status: http.StatusUnsupportedMediaType, Detail: "a body must not be encoded: send it without Content-Encoding",
+				Code: codeName(codes.InvalidArgument), Reason: "CONTENT_ENCODING_UNSUPPORTED"}.write(w)
+			return
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
 		var tooLarge *http.MaxBytesError
 		switch {

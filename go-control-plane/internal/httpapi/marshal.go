@@ -3,14 +3,11 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
 )
-
-var errNotJSON = errors.New("the body is not one JSON value")
 
 // strictJSON is the protobuf JSON mapping. It writes fields with default values, refuses unknown fields, and accepts only a
 // body that is exactly one JSON value.
@@ -45,8 +42,8 @@ func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 		if len(body) == 0 {
 			return io.EOF
 		}
-		if !json.Valid(body) {
-			return errNotJSON
+		if err := checkJSON(body); err != nil {
+			return err
 		}
 		return m.Unmarshal(body, v)
 	})

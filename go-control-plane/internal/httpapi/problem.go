@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/code"
@@ -83,8 +84,28 @@ func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Allow", allowed(r.URL.Path))
 	problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served at this path",
 		Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
+}
+
+// allowed lists the methods of a path that exists.
+func allowed(path string) string {
+	switch {
+	case path == "/items":
+		return "POST"
+	case path == "/openapi.json", strings.HasPrefix(path, "/v1/fleet/"), strings.HasPrefix(path, "/v1/ledger/"):
+		return "GET"
+	case strings.Count(path, "/") == 2:
+		return "GET, POST"
+	default:
+		return "GET, PUT, DELETE"
+	}
+}
+
+func crossOrigin(w http.ResponseWriter, _ *http.Request) {
+	problem{Status: http.StatusForbidden, Detail: "a web page of another origin must not write",
+		Code: codeName(codes.PermissionDenied), Reason: "CROSS_ORIGIN"}.write(w)
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {

@@ -49,6 +49,11 @@ func (f *faulty) Apply(_ context.Context, b ledger.Batch) (ledger.Booked, error)
 		f.failures--
 		return ledger.Booked{}, errors.New("disk full")
 	}
+	for partition, from := range b.From {
+		if f.next[partition] < from {
+			return ledger.Booked{}, ledger.ErrOffsetWentBack
+		}
+	}
 	for partition, offset := range b.Next {
 		f.next[partition] = offset
 	}
@@ -211,4 +216,49 @@ func TestAddedPartitionsAreConsumed(t *testing.T) {
 	}
 	publish(40)
 	f.wait(t, "the records of all partitions are booked", func() bool { return booked() == 45 && len(f.next) == 3 })
+}
+
+// A ledger that is restored to an older state gets again what it has lost: while nothing is produced, and with the next record.
+func TestWhatARestoredLedgerLostIsBookedAgain(t *testing.T) {
+	server := kafkatest.Start(t)
+	broker := Broker{Addresses: []string{server.Address}}
+	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, slog.New(slog.DiscardHandler), func(reason string) { t.Log(reason) }); err != nil {
+		t.Fatal(err)
+	}
+	f := &faulty{next: map[int32]int64{}}
+	u := consumer(nil, nil)
+	u.Broker, u.Book, u.Log, u.Healthy = broker, f, slog.New(slog.NewTextHandler(f, nil)), func(error) {}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	producer := NewProducer(broker)
+	defer producer.Close()
+	publish := func() {
+		if _, err := producer.Publish(t.Context(), []outbox.Message{{Topic: "usage", Value: []byte("EUR")}, {Topic: "usage", Value: []byte("EUR")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore := func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.next = map[int32]int64{}
+	}
+	publish()
+	f.wait(t, "two records are booked", func() bool { return f.next[0] == 2 })
+	restore()
+	f.wait(t, "both are booked again", func() bool { return f.next[0] == 2 && u.Stats().Records == 4 })
+	restore()
+	publish()
+	f.wait(t, "all four are booked", func() bool { return f.next[0] == 4 && u.Stats().Records == 8 })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := strings.Count(f.lines.String(), "the ledger is in an older state"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, f.lines.String())
+	}
 }

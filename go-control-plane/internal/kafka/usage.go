@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -63,6 +64,8 @@ type UsageConsumer struct {
 	Patience time.Duration
 	// short holds, by partition, since when that is the case.
 	short map[int32]time.Time
+	// known has the ledger's offsets as this consumer knows them.
+	known map[int32]int64
 
 	records, entries, deadLetters, lag atomic.Int64
 }
@@ -89,6 +92,10 @@ func (u *UsageConsumer) Run(ctx context.Context) error {
 			retry.Succeeded(ctx)
 			u.Healthy(nil)
 		})
+		if errors.Is(err, ledger.ErrOffsetWentBack) {
+			u.Log.WarnContext(ctx, "the ledger is in an older state; what it has lost is booked again from the log", "reason", err.Error())
+			continue
+		}
 		if errors.Is(err, errRepartitioned) {
 			u.Log.InfoContext(ctx, "usage consumption starts again: "+err.Error(), "topic", u.Topic)
 			continue
@@ -150,6 +157,7 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		assigned = append(assigned, p)
 		go forward(ctx, p, merged, stop)
 	}
+	u.known = next
 	positions := make([]atomic.Int64, len(partitions))
 	for slot, partition := range partitions {
 		positions[slot].Store(next[partition])
@@ -216,6 +224,7 @@ func (u *UsageConsumer) start(ctx context.Context, client sarama.Client, partiti
 	}
 	u.Log.ErrorContext(ctx, "the broker lost records that were booked; the ledger keeps them and continues with the records in the log",
 		"topic", u.Topic, "partition", partition, "booked_up_to", offset, "log_end", newest, "continue_at", from)
+	next[partition] = from
 	return from, u.Book.Retire(ctx, u.Topic, partition, from)
 }
 
@@ -278,7 +287,7 @@ func (u *UsageConsumer) gather(ctx context.Context, merged <-chan *sarama.Consum
 var tracer = otel.Tracer("hybrid/control-plane/kafka")
 
 func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMessage) (err error) {
-	batch := ledger.Batch{Topic: u.Topic, Next: map[int32]int64{}}
+	batch := ledger.Batch{Topic: u.Topic, From: map[int32]int64{}, Next: map[int32]int64{}}
 	// Each record has a span. The statements of the transaction belong to the first one that is sampled.
 	work := ctx
 	var spans []trace.Span
@@ -296,6 +305,9 @@ func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMes
 	var report []func()
 	for _, m := range messages {
 		batch.Next[m.Partition] = m.Offset + 1
+		if offset, known := u.known[m.Partition]; known {
+			batch.From[m.Partition] = offset
+		}
 		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, headers(m.Headers)), "process "+u.Topic,
 			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 				attribute.String("messaging.system", "kafka"),
@@ -337,6 +349,10 @@ func (u *UsageConsumer) book(ctx context.Context, messages []*sarama.ConsumerMes
 	if err != nil {
 		return err
 	}
+	if u.known == nil {
+		u.known = map[int32]int64{}
+	}
+	maps.Copy(u.known, batch.Next)
 	u.records.Add(int64(booked.Records))
 	u.entries.Add(int64(booked.Entries))
 	for _, promotion := range booked.Exhausted {
@@ -372,8 +388,8 @@ func first(b []byte, limit int) []byte {
 	return b[:min(len(b), limit)]
 }
 
-// watch requests the end of the log at intervals, to measure the lag, to notice a broker that is away, and to notice added
-// partitions: without an answer, or with other partitions, it stops the consumption.
+// watch requests the end of the log and the ledger's offsets at intervals, to measure the lag, and to notice a broker that is
+// away, added partitions, and a ledger that went back: with these it stops the consumption.
 func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partitions []int32, positions []atomic.Int64, stop context.CancelCauseFunc) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -384,6 +400,12 @@ func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partiti
 		}
 		if now, err := client.Partitions(u.Topic); err != nil || !slices.Equal(now, partitions) {
 			stop(cmp.Or(err, errRepartitioned))
+			return
+		}
+		// While the ledger's store is away, this tells nothing; what is booked then is compared again.
+		behind := u.wentBack(ctx, partitions, positions)
+		if behind != nil {
+			stop(behind)
 			return
 		}
 		var lag int64
@@ -402,6 +424,24 @@ func (u *UsageConsumer) watch(ctx context.Context, client sarama.Client, partiti
 		case <-ticker.C:
 		}
 	}
+}
+
+// wentBack returns an error if the ledger has an offset before that which was booked.
+func (u *UsageConsumer) wentBack(ctx context.Context, partitions []int32, positions []atomic.Int64) error {
+	booked := make([]int64, len(positions))
+	for slot := range positions {
+		booked[slot] = positions[slot].Load()
+	}
+	stored, err := u.Book.NextOffsets(ctx, u.Topic)
+	if err != nil {
+		return nil
+	}
+	for slot, partition := range partitions {
+		if stored[partition] < booked[slot] {
+			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, booked[slot], stored[partition], ledger.ErrOffsetWentBack)
+		}
+	}
+	return nil
 }
 
 // headers is the headers of a record as a carrier for a propagator, which only reads them.

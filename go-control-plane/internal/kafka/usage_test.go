@@ -184,6 +184,24 @@ func TestDeadLettersAreTruncatedAboveTheLimit(t *testing.T) {
 	}
 }
 
+// The ledger hears from which offset it is booked on.
+func TestBatchesSayWhereTheyGoOn(t *testing.T) {
+	b := &book{}
+	u := consumer(b, &publisher{})
+	u.known = map[int32]int64{0: 4}
+	for _, batch := range [][]*sarama.ConsumerMessage{{message(0, 6, "EUR"), message(1, 2, "EUR")}, {message(0, 7, "EUR"), message(1, 3, "EUR")}} {
+		if err := u.book(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if from := b.applied[0].From; len(from) != 1 || from[0] != 4 {
+		t.Errorf("first from %v", from)
+	}
+	if from := b.applied[1].From; len(from) != 2 || from[0] != 7 || from[1] != 3 {
+		t.Errorf("then from %v", from)
+	}
+}
+
 func TestOffsetsWaitForDeadLetters(t *testing.T) {
 	b := &book{}
 	u := consumer(b, &publisher{err: errors.New("away")})

@@ -3,7 +3,9 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/big"
 	"time"
 
 	"hybrid/control-plane/internal/catalog"
@@ -26,6 +28,8 @@ type Window struct {
 // Line is the part of one sku and one promotion, if any. Amounts are minor units of the window's currency.
 type Line struct {
 	SKU, PromotionID string
+	// PromotionCreatedVersion tells the promotion from others that had its id before; 0 if that is not known.
+	PromotionCreatedVersion int64
 	// Lines is the number of quote lines, Quantity the number of pieces.
 	Lines, Quantity                               int64
 	DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
@@ -61,6 +65,8 @@ func (l Line) validate() error {
 		return fmt.Errorf("sku %q is malformed", l.SKU)
 	case l.PromotionID != "" && !catalog.ValidKey(l.PromotionID):
 		return fmt.Errorf("promotion_id %q is malformed", l.PromotionID)
+	case l.PromotionCreatedVersion < 0:
+		return fmt.Errorf("promotion_created_version is %d", l.PromotionCreatedVersion)
 	case l.Lines < 0 || l.Quantity < 0:
 		return fmt.Errorf("lines and quantity must not be negative")
 	case l.DiscountMinor < 0 || l.NetMinor < 0 || l.TaxMinor < 0:
@@ -86,6 +92,9 @@ type Record struct {
 type Batch struct {
 	Topic   string
 	Records []Record
+	// From is the offset of each partition of the batch that the ledger had when the batch was read, as far as the reader knows.
+	// A partition that was never consumed is absent.
+	From map[int32]int64
 	// Next is the next offset to consume of each partition of the batch. It also passes records that are not booked.
 	Next map[int32]int64
 }
@@ -97,22 +106,46 @@ type Booked struct {
 	Exhausted []string
 }
 
+// ErrOffsetWentBack means that the ledger has lost what it had booked, as by a restore of an older state: records before those
+// of the batch have to be booked again.
+var ErrOffsetWentBack = errors.New("the ledger's offset went back")
+
 // Book writes the ledger.
 type Book interface {
 	// NextOffsets returns the next offset to consume of each partition. Partitions that were never consumed are absent.
 	NextOffsets(ctx context.Context, topic string) (map[int32]int64, error)
 	// Apply books a batch and moves the offsets, atomically. It skips records before the offset of their partition, which
-	// were booked earlier.
+	// were booked earlier. It fails with ErrOffsetWentBack, and books nothing, if an offset is before that in From.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
 	// Retire is for a log that has lost its records from an offset on, after they were booked. It keeps the booked records
 	// under another topic name, so that new records can have the same offsets, and moves the next offset there.
 	Retire(ctx context.Context, topic string, partition int32, from int64) error
 }
 
+// Sums are exact: a sum of int64 need not fit int64. Amounts are minor units.
+type Sums struct {
+	Quotes, Discount, Net, Tax, Gross big.Int
+}
+
+// Add adds a window.
+func (s *Sums) Add(w Window) {
+	add(&s.Quotes, w.Quotes)
+	for _, l := range w.Lines {
+		add(&s.Discount, l.DiscountMinor)
+		add(&s.Net, l.NetMinor)
+		add(&s.Tax, l.TaxMinor)
+		add(&s.Gross, l.GrossMinor)
+	}
+}
+
+func add(sum *big.Int, n int64) {
+	sum.Add(sum, big.NewInt(n))
+}
+
 // Total is the sums of one currency and jurisdiction.
 type Total struct {
-	Currency, Jurisdiction                                string
-	Quotes, DiscountMinor, NetMinor, TaxMinor, GrossMinor int64
+	Currency, Jurisdiction string
+	Sums
 }
 
 // Entry is a booked line.
@@ -126,8 +159,7 @@ type Entry struct {
 
 // Reader reads the ledger.
 type Reader interface {
-	// Totals returns the sums of all entries, ordered by currency and jurisdiction. It fails with money.ErrOverflow if a sum
-	// does not fit int64.
+	// Totals returns the sums of all that was ever booked, ordered by currency and jurisdiction.
 	Totals(ctx context.Context) ([]Total, error)
 	// Entries returns at most limit entries with ids above after, oldest first.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)

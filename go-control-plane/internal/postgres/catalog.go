@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -31,18 +33,22 @@ type resource[R any] interface {
 
 // table is the repository of one kind of resource.
 type table[R resource[R]] struct {
-	pool     *pgxpool.Pool
-	announce Announcer
-	kind     catalog.Kind
-	name     string
-	key      string
-	columns  []string
-	scan     func(pgx.Row) (R, error)
-	values   func(R) []any
-	stamped  func(R, int64, time.Time) R
+	// pool is for writes.
+	reads, pool *pgxpool.Pool
+	announce    Announcer
+	kind        catalog.Kind
+	name        string
+	key         string
+	columns     []string
+	scan        func(pgx.Row) (R, error)
+	values      func(R) []any
+	stamped     func(R, int64, time.Time) R
 }
 
 var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
+
+// errRepeated rolls back a write that was done before.
+var errRepeated = errors.New("the write was done before")
 
 func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
 	hash, err := contentHash(t.stamped(r, 0, time.Time{}))
@@ -50,7 +56,6 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 		return r, err
 	}
 	created := r
-	repeated := errors.New("repeated")
 	err = inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
@@ -63,7 +68,7 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 			}
 			if found {
 				created = first
-				return repeated
+				return errRepeated
 			}
 		}
 		created = t.stamped(r, version, at)
@@ -81,19 +86,19 @@ func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error)
 		}
 		return record(ctx, tx, t.announce, write{key: r.Key(), resource: created, version: version, at: at})
 	})
-	if errors.Is(err, repeated) {
+	if errors.Is(err, errRepeated) {
 		err = nil
 	}
 	return created, err
 }
 
 func (t *table[R]) Get(ctx context.Context, name string) (R, error) {
-	r, err := t.find(ctx, t.pool, name, "")
+	r, err := t.find(ctx, t.reads, name, "")
 	return r, translate(err)
 }
 
 func (t *table[R]) List(ctx context.Context, after string, limit int) ([]R, error) {
-	rows, err := t.pool.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit)
+	rows, err := t.reads.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -112,12 +117,16 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		if err != nil {
 			return err
 		}
-		if current.ResourceVersion() != r.ResourceVersion() {
-			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
-		}
 		merged, err := r.Replacing(current)
 		if err != nil {
 			return err
+		}
+		if current.ResourceVersion() != r.ResourceVersion() {
+			if done, err := t.isUpdate(ctx, tx, r.ResourceVersion(), merged, current); err != nil || done {
+				updated = current
+				return cmp.Or(err, errRepeated)
+			}
+			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
 		}
 		updated = t.stamped(merged, version, at)
 		if _, err := tx.Exec(ctx, t.updateSQL(), append(t.values(updated), r.Key().Name)...); err != nil {
@@ -125,7 +134,26 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		}
 		return record(ctx, tx, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
 	})
+	if errors.Is(err, errRepeated) {
+		err = nil
+	}
 	return updated, err
+}
+
+// isUpdate reports whether current is what the update of version base to merged leads to: the caller may have lost the answer,
+// and repeats it.
+func (t *table[R]) isUpdate(ctx context.Context, q querier, base int64, merged, current R) (bool, error) {
+	same := func(r R) []any { return t.values(t.stamped(r, current.ResourceVersion(), time.Time{})) }
+	if !reflect.DeepEqual(same(merged), same(current)) {
+		return false, nil
+	}
+	var previous int64
+	err := q.QueryRow(ctx, `SELECT coalesce(previous_version, 0) FROM catalog_change WHERE version = $1 AND kind = $2 AND name = $3`,
+		current.ResourceVersion(), t.kind, current.Key().Name).Scan(&previous)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return previous == base, err
 }
 
 func (t *table[R]) Delete(ctx context.Context, name string, version int64) error {
@@ -215,14 +243,6 @@ func contentHash(r catalog.AnyResource) ([]byte, error) {
 	}
 	sum := sha256.Sum256(append([]byte(r.Key().Kind+"\n"), content...))
 	return sum[:], nil
-}
-
-// nextVersion takes the next catalog version. The row stays locked until the end of the transaction, so that versions are
-// committed in order.
-func nextVersion(ctx context.Context, tx pgx.Tx) (version int64, at time.Time, err error) {
-	err = tx.QueryRow(ctx, `UPDATE catalog_version SET version = version + 1, changed_at = clock_timestamp()
-		RETURNING version, changed_at`).Scan(&version, &at)
-	return version, at.UTC(), err
 }
 
 // write is a change of one resource, which is nil if it was deleted. Previous is 0 if it did not exist.

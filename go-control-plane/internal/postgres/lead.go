@@ -24,8 +24,11 @@ var (
 	LedgerDuty = Duty{"usage ledger", ledgerLock}
 )
 
-// Lead runs work while this process holds the duty's advisory lock, until ctx is done. Other processes wait for the lock in
-// the server's queue, without polling. When the connection that holds the lock is lost, the context of work ends before the
+// lockPoll is how often a lock that another session has is requested again. To wait for it in the server would hold a snapshot,
+// which keeps vacuum from its work.
+const lockPoll = time.Second
+
+// Lead runs work while this process holds the duty's advisory lock, until ctx is done. Other processes poll for the lock. When the connection that holds the lock is lost, the context of work ends before the
 // lock is requested again.
 func Lead(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, work func(context.Context) error) error {
 	retry := backoff.Retry{Work: "leadership of the " + duty.name, Log: log}
@@ -46,7 +49,7 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 		return err
 	}
 	defer closeQuietly(conn)
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, duty.lock); err != nil {
+	if err := takeLock(ctx, conn, duty.lock); err != nil {
 		return translate(err)
 	}
 	taken()
@@ -65,6 +68,21 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 		return err
 	}
 	return translate(lost)
+}
+
+// takeLock waits until the session has the advisory lock.
+func takeLock(ctx context.Context, conn *pgx.Conn, lock int64) error {
+	for {
+		var taken bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lock).Scan(&taken); err != nil || taken {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 var errWorkEnded = errors.New("the work ended")

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/ledger"
@@ -29,8 +30,11 @@ var (
 	_ ledger.Reader = (*Ledger)(nil)
 )
 
-// NextOffsets implements ledger.Book.
+// NextOffsets implements ledger.Book. It also marks the promotions that an interrupted Apply left unmarked.
 func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+	if _, err := l.exhaust(ctx); err != nil {
+		return nil, err
+	}
 	return offsets(ctx, l.pool, topic, "")
 }
 
@@ -50,30 +54,26 @@ func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int6
 	return next, translate(err)
 }
 
-// Apply books a batch in one transaction.
+// Apply books a batch in one transaction, which takes no lock that catalog writes wait for until its last statements. Promotions
+// that are then exhausted are marked in a second one.
 func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booked, err error) {
 	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		booked = ledger.Booked{}
-		spent, touched := spending(b.Records)
-		if len(touched) > 0 {
-			// Catalog writes lock this row first, too. Locking it before the promotions prevents a deadlock.
-			if _, err := tx.Exec(ctx, `SELECT version FROM catalog_version FOR UPDATE`); err != nil {
-				return err
-			}
-		}
 		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
-		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
-		if len(fresh) != len(b.Records) {
-			spent, touched = spending(fresh)
+		for partition, from := range b.From {
+			if next[partition] < from {
+				return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, from, next[partition], ledger.ErrOffsetWentBack)
+			}
 		}
+		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
 		if booked.Entries, err = insert(ctx, tx, fresh); err != nil {
 			return err
 		}
 		booked.Records = len(fresh)
-		if booked.Exhausted, err = l.spend(ctx, tx, touched, spent); err != nil {
+		if err := addTotals(ctx, tx, fresh); err != nil {
 			return err
 		}
 		var batch pgx.Batch
@@ -82,8 +82,12 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 				ON CONFLICT (topic, kafka_partition) DO UPDATE
 				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset)`, b.Topic, partition, offset)
 		}
+		spend(&batch, fresh)
 		return tx.SendBatch(ctx, &batch).Close()
 	})
+	if err == nil {
+		booked.Exhausted, err = l.exhaust(ctx)
+	}
 	return booked, err
 }
 
@@ -101,7 +105,7 @@ func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries in
 			r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction, w.Quotes, now)
 		for _, line := range w.Lines {
 			rows = append(rows, []any{r.Topic, r.Partition, r.Offset, w.Start, w.End, w.Currency, w.Jurisdiction,
-				line.SKU, line.PromotionID, line.Lines, line.Quantity, line.DiscountMinor, line.NetMinor, line.TaxMinor, line.GrossMinor, now})
+				line.SKU, line.PromotionID, line.PromotionCreatedVersion, line.Lines, line.Quantity, line.DiscountMinor, line.NetMinor, line.TaxMinor, line.GrossMinor, now})
 		}
 	}
 	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
@@ -111,14 +115,16 @@ func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries in
 		return 0, nil
 	}
 	columns := []string{"topic", "kafka_partition", "kafka_offset", "window_start", "window_end", "currency_code", "jurisdiction",
-		"sku", "promotion_id", "lines", "quantity", "discount_minor", "net_minor", "tax_minor", "gross_minor", "booked_at"}
+		"sku", "promotion_id", "promotion_created_version", "lines", "quantity", "discount_minor", "net_minor", "tax_minor", "gross_minor", "booked_at"}
 	n, err := tx.CopyFrom(ctx, pgx.Identifier{"ledger_entry"}, columns, pgx.CopyFromRows(rows))
 	return int(n), err
 }
 
-// expense identifies the discounts of one promotion in one currency.
+// expense identifies the discounts of one promotion in one currency, and of one window if only that tells which promotion it was.
 type expense struct {
 	promotion, currency string
+	created             int64
+	windowEnd           time.Time
 }
 
 // spending returns the sums of discounts. A sum saturates at the largest int64, which is above every budget.
@@ -129,7 +135,10 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 			if line.PromotionID == "" || line.DiscountMinor == 0 {
 				continue
 			}
-			e := expense{line.PromotionID, r.Window.Currency}
+			e := expense{promotion: line.PromotionID, currency: r.Window.Currency, created: line.PromotionCreatedVersion}
+			if e.created == 0 {
+				e.windowEnd = r.Window.End
+			}
 			sum, err := money.Add(spent[e], line.DiscountMinor)
 			if err != nil {
 				sum = 1<<63 - 1
@@ -137,58 +146,72 @@ func spending(records []ledger.Record) (map[expense]int64, []expense) {
 			spent[e] = sum
 		}
 	}
-	touched := make([]expense, 0, len(spent))
-	for e := range spent {
-		touched = append(touched, e)
-	}
-	slices.SortFunc(touched, func(a, b expense) int {
-		return cmp.Or(cmp.Compare(a.promotion, b.promotion), cmp.Compare(a.currency, b.currency))
+	touched := slices.SortedFunc(maps.Keys(spent), func(a, b expense) int {
+		return cmp.Or(cmp.Compare(a.promotion, b.promotion), cmp.Compare(a.currency, b.currency), cmp.Compare(a.created, b.created), a.windowEnd.Compare(b.windowEnd))
 	})
 	return spent, touched
 }
 
-// spend adds discounts to the spent amounts of promotions. Exhausting a promotion is a catalog write; all of a batch share one
-// version. The caller holds the lock of catalog_version. Promotions that no longer exist, or whose budget is in another
-// currency, are ignored.
-func (l *Ledger) spend(ctx context.Context, tx pgx.Tx, touched []expense, spent map[expense]int64) (exhausted []string, err error) {
-	promotions := promotionTable(l.pool, l.announce)
-	var version int64
-	var at time.Time
+// spend adds discounts to the spent amounts of promotions. Promotions that no longer exist, whose budget is in another currency, or
+// that have the id of one that was deleted, are ignored.
+func spend(batch *pgx.Batch, records []ledger.Record) {
+	spent, touched := spending(records)
 	for _, e := range touched {
-		var reached bool
-		err := tx.QueryRow(ctx, `UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
-			WHERE promotion_id = $1 AND budget_currency = $2
-			RETURNING spent_minor >= budget_minor AND NOT exhausted`, e.promotion, e.currency, spent[e]).Scan(&reached)
-		if errors.Is(err, pgx.ErrNoRows) {
-			continue
-		}
+		batch.Queue(`UPDATE promotion SET spent_minor = least(spent_minor::numeric + $3, 9223372036854775807)::bigint
+			WHERE promotion_id = $1 AND budget_currency = $2 AND CASE WHEN $4::bigint <> 0 THEN created_version = $4
+				ELSE created_at < $5 OR NOT EXISTS (SELECT FROM catalog_change c
+					WHERE c.kind = 'promotion' AND c.name = promotion_id AND c.deleted AND c.version < created_version) END`,
+			e.promotion, e.currency, spent[e], e.created, e.windowEnd)
+	}
+}
+
+// exhaust marks the promotions that have spent their budget, which is a catalog write; all of them share one version.
+func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
+	const due = `SELECT promotion_id FROM promotion WHERE spent_minor >= budget_minor AND NOT exhausted`
+	var found bool
+	if err := l.pool.QueryRow(ctx, `SELECT EXISTS (`+due+`)`).Scan(&found); err != nil || !found {
+		return nil, translate(err)
+	}
+	promotions := promotionTable(l.pool, l.pool, l.announce)
+	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !reached {
-			continue
+		rows, err := tx.Query(ctx, due+` ORDER BY promotion_id FOR UPDATE`)
+		if err != nil {
+			return err
 		}
-		if version == 0 {
-			if version, at, err = nextVersion(ctx, tx); err != nil {
-				return nil, err
+		if exhausted, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
+		if len(exhausted) == 0 {
+			return errNothingDue
+		}
+		for _, id := range exhausted {
+			current, err := promotions.find(ctx, tx, id, "")
+			if err != nil {
+				return err
+			}
+			updated := promotions.stamped(current, version, at)
+			_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
+			if err != nil {
+				return err
+			}
+			if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
+				return err
 			}
 		}
-		current, err := promotions.find(ctx, tx, e.promotion, "")
-		if err != nil {
-			return nil, err
-		}
-		updated := promotions.stamped(current, version, at)
-		_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, e.promotion, version, at)
-		if err != nil {
-			return nil, err
-		}
-		if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
-			return nil, err
-		}
-		exhausted = append(exhausted, e.promotion)
+		return nil
+	})
+	if errors.Is(err, errNothingDue) {
+		return nil, nil
 	}
-	return exhausted, nil
+	return exhausted, err
 }
+
+// errNothingDue ends a transaction, so that it takes no version.
+var errNothingDue = errors.New("no promotion is to be marked")
 
 // Retire implements ledger.Book by renaming the topic of the records from an offset on.
 func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {
@@ -204,40 +227,16 @@ func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from
 	})
 }
 
-// Totals implements ledger.Reader.
-func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
-	rows, err := l.pool.Query(ctx, `
-		SELECT q.currency_code, q.jurisdiction, q.quotes::bigint, coalesce(e.discount, 0)::bigint, coalesce(e.net, 0)::bigint,
-		       coalesce(e.tax, 0)::bigint, coalesce(e.gross, 0)::bigint
-		FROM (SELECT currency_code, jurisdiction, sum(quotes) AS quotes FROM usage_record GROUP BY 1, 2) q
-		LEFT JOIN (SELECT currency_code, jurisdiction, sum(discount_minor) AS discount, sum(net_minor) AS net,
-		                  sum(tax_minor) AS tax, sum(gross_minor) AS gross FROM ledger_entry GROUP BY 1, 2) e
-		USING (currency_code, jurisdiction)
-		ORDER BY 1, 2`)
-	if err != nil {
-		return nil, translate(err)
-	}
-	totals, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ledger.Total, err error) {
-		err = row.Scan(&t.Currency, &t.Jurisdiction, &t.Quotes, &t.DiscountMinor, &t.NetMinor, &t.TaxMinor, &t.GrossMinor)
-		return t, err
-	})
-	var server *pgconn.PgError
-	if errors.As(err, &server) && server.Code == "22003" {
-		return nil, money.ErrOverflow
-	}
-	return totals, translate(err)
-}
-
 // Entries implements ledger.Reader.
 func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
 	rows, err := l.pool.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
-		lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
+		promotion_created_version, lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
 		FROM ledger_entry WHERE entry_id > $1 ORDER BY entry_id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
 	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ledger.Entry, err error) {
-		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.Lines,
+		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.PromotionCreatedVersion, &e.Line.Lines,
 			&e.Line.Quantity, &e.Line.DiscountMinor, &e.Line.NetMinor, &e.Line.TaxMinor, &e.Line.GrossMinor, &e.BookedAt)
 		return e, err
 	})

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -23,10 +24,10 @@ const (
 )
 
 // Migrate applies the migrations that are missing. If several processes call it at the same time, one applies them and the
-// others wait.
+// others wait. It fails if the schema has migrations that this program does not know, or with other content.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return translate(pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		if _, err := c.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
+		if err := takeLock(ctx, c.Conn(), migrationLock); err != nil {
 			return err
 		}
 		defer c.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
@@ -34,44 +35,95 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	}))
 }
 
-func migrate(ctx context.Context, c *pgx.Conn) error {
-	const journal = `CREATE TABLE IF NOT EXISTS schema_migration (
-		number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`
-	if _, err := c.Exec(ctx, journal); err != nil {
-		return err
-	}
-	var done int
-	if err := c.QueryRow(ctx, `SELECT coalesce(max(number), 0) FROM schema_migration`).Scan(&done); err != nil {
-		return err
-	}
+// script is a migration of this program.
+type script struct {
+	number          int
+	file, text, sum string
+}
+
+func scripts() ([]script, error) {
 	// Glob sorts by name, which begins with the number.
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
+		return nil, err
+	}
+	all := make([]script, len(files))
+	for i, path := range files {
+		text, err := migrations.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		file := strings.TrimPrefix(path, "migrations/")
+		number, err := strconv.Atoi(file[:4])
+		if err != nil || number != i+1 {
+			return nil, fmt.Errorf("migration %s: its name must begin with the number %04d", file, i+1)
+		}
+		all[i] = script{number, file, string(text), fmt.Sprintf("%x", sha256.Sum256(text))}
+	}
+	return all, nil
+}
+
+func migrate(ctx context.Context, c *pgx.Conn) error {
+	known, err := scripts()
+	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		name := strings.TrimPrefix(file, "migrations/")
-		number, err := strconv.Atoi(name[:4])
-		if err != nil {
-			return fmt.Errorf("migration %s: its name must begin with four digits", name)
-		}
-		if number <= done {
-			continue
-		}
-		script, err := migrations.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, string(script)); err != nil {
+	done, err := applied(ctx, c, known)
+	if err != nil {
+		return err
+	}
+	for _, s := range known[done:] {
+		err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			// The limit of a statement is meant for calls; a migration may have to rewrite a table.
+			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0;"+s.text); err != nil {
 				return err
 			}
-			_, err := tx.Exec(ctx, `INSERT INTO schema_migration (number, file) VALUES ($1, $2)`, number, name)
+			_, err := tx.Exec(ctx, `INSERT INTO schema_migration (number, file, checksum) VALUES ($1, $2, $3)`, s.number, s.file, s.sum)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("migration %s: %w", name, err)
+			return fmt.Errorf("migration %s: %w", s.file, err)
 		}
 	}
 	return nil
+}
+
+// applied returns how many migrations the schema has, all of which must be those that are known. Of migrations that were applied
+// before checksums were noted, they are noted now.
+func applied(ctx context.Context, c *pgx.Conn, known []script) (int, error) {
+	for _, statement := range []string{
+		`CREATE TABLE IF NOT EXISTS schema_migration (
+			number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
+		`ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS checksum text`,
+	} {
+		if _, err := c.Exec(ctx, statement); err != nil {
+			return 0, err
+		}
+	}
+	rows, err := c.Query(ctx, `SELECT number, file, coalesce(checksum, '') FROM schema_migration ORDER BY number`)
+	if err != nil {
+		return 0, err
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s script, err error) {
+		err = row.Scan(&s.number, &s.file, &s.sum)
+		return s, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for i, f := range found {
+		switch {
+		case f.number > len(known):
+			return 0, fmt.Errorf("the schema is newer than this program: it has migration %s, and the newest one known is %s", f.file, known[len(known)-1].file)
+		case f.number != i+1:
+			return 0, fmt.Errorf("migration %s is not noted in the schema, but later ones are", known[i].file)
+		case f.sum == "":
+			if _, err := c.Exec(ctx, `UPDATE schema_migration SET checksum = $2 WHERE number = $1`, f.number, known[i].sum); err != nil {
+				return 0, err
+			}
+		case f.sum != known[i].sum:
+			return 0, fmt.Errorf("migration %s was applied with other content than this program has: it must not be changed, but followed by another one", f.file)
+		}
+	}
+	return len(found), nil
 }

@@ -49,16 +49,8 @@ func (o *Outbox) MarkPublished(ctx context.Context, ids []int64) error {
 	return translate(err)
 }
 
-// Prune deletes published messages after an hour, request ids after a day, and changes that are too old for a delta.
+// Prune deletes published messages after an hour.
 func (o *Outbox) Prune(ctx context.Context) error {
-	for _, statement := range []string{
-		`DELETE FROM outbox WHERE published_at < now() - interval '1 hour'`,
-		`DELETE FROM idempotency_key WHERE created_at < now() - interval '24 hours'`,
-		`DELETE FROM catalog_change WHERE version < (SELECT version - 100000 FROM catalog_version)`,
-	} {
-		if _, err := o.pool.Exec(ctx, statement); err != nil {
-			return translate(err)
-		}
-	}
-	return nil
+	return deleteAll(ctx, o.pool, `DELETE FROM outbox WHERE outbox_id IN (
+		SELECT outbox_id FROM outbox WHERE published_at < now() - interval '1 hour' ORDER BY published_at LIMIT 10000)`)
 }

@@ -21,24 +21,31 @@ func NewSnapshotSource(pool *pgxpool.Pool) *SnapshotSource { return &SnapshotSou
 
 var oneView = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// Whole reads the whole catalog in one database snapshot.
+// Whole reads the whole catalog in one database snapshot. The log begins with the epoch.
 func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.Whole, err error) {
+	if at, err := s.standing(ctx, s.pool, snapshot.Point{}); err != nil {
+		return whole, translate(err)
+	} else if !at.sameTimeline {
+		if err := s.renew(ctx, s.moved(snapshot.Point{})); err != nil {
+			return whole, err
+		}
+	}
 	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
 		whole = snapshot.Whole{}
 		err := tx.QueryRow(ctx, `SELECT version, changed_at FROM catalog_version`).Scan(&whole.Version, &whole.CommittedAt)
 		if err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, itemTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, itemTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, taxRuleTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, taxRuleTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
-		if err := readAll(ctx, tx, promotionTable(nil, nil), &whole.Resources); err != nil {
+		if err := readAll(ctx, tx, promotionTable(nil, nil, nil), &whole.Resources); err != nil {
 			return err
 		}
-		whole.Log, err = readLog(ctx, tx, `ORDER BY version DESC, kind DESC, name DESC LIMIT $1`, maxLog)
+		whole.Log, err = readLog(ctx, tx, `WHERE version > (SELECT epoch_version FROM catalog_version) ORDER BY version DESC, kind DESC, name DESC LIMIT $1`, maxLog)
 		slices.Reverse(whole.Log)
 		if len(whole.Log) == maxLog {
 			// The limit may have cut off changes of the oldest version, so that version is dropped.
@@ -50,17 +57,36 @@ func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.
 	return whole, err
 }
 
-// Since reads the changes after version, and the current content of the changed resources, in one database snapshot.
-func (s *SnapshotSource) Since(ctx context.Context, version int64) (step snapshot.Step, err error) {
+// Since reads the changes after the held state, and the current content of the changed resources, in one database snapshot.
+func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step snapshot.Step, err error) {
 	// Most calls find no change, which one cheap query shows.
-	var current int64
-	if err := s.pool.QueryRow(ctx, `SELECT version FROM catalog_version`).Scan(&current); err != nil || current == version {
+	now, err := s.standing(ctx, s.pool, held)
+	if err != nil {
 		return step, translate(err)
+	}
+	if !now.sameTimeline || now.lost {
+		if err := s.renew(ctx, s.moved(held)); err != nil {
+			return step, err
+		}
+		return step, snapshot.ErrGap
+	}
+	if !now.follows {
+		return step, snapshot.ErrGap
+	}
+	if now.version == held.Version {
+		return step, nil
 	}
 	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
 		step = snapshot.Step{Resources: map[catalog.Key]catalog.AnyResource{}}
-		var err error
-		step.Log, err = readLog(ctx, tx, `WHERE version > $1 ORDER BY version, kind, name`, version)
+		// Between the two queries the store may have come to another timeline.
+		now, err := s.standing(ctx, tx, held)
+		if err != nil {
+			return err
+		}
+		if !now.sameTimeline || !now.follows {
+			return snapshot.ErrGap
+		}
+		step.Log, err = readLog(ctx, tx, `WHERE version > $1 ORDER BY version, kind, name`, held.Version)
 		if err != nil {
 			return err
 		}
@@ -68,13 +94,13 @@ func (s *SnapshotSource) Since(ctx context.Context, version int64) (step snapsho
 		for _, c := range step.Log {
 			names[c.Key.Kind] = append(names[c.Key.Kind], c.Key.Name)
 		}
-		if err := readNamed(ctx, tx, itemTable(nil, nil), names, step.Resources); err != nil {
+		if err := readNamed(ctx, tx, itemTable(nil, nil, nil), names, step.Resources); err != nil {
 			return err
 		}
-		if err := readNamed(ctx, tx, taxRuleTable(nil, nil), names, step.Resources); err != nil {
+		if err := readNamed(ctx, tx, taxRuleTable(nil, nil, nil), names, step.Resources); err != nil {
 			return err
 		}
-		return readNamed(ctx, tx, promotionTable(nil, nil), names, step.Resources)
+		return readNamed(ctx, tx, promotionTable(nil, nil, nil), names, step.Resources)
 	})
 	return step, err
 }

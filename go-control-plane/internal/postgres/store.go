@@ -3,9 +3,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"time"
@@ -18,65 +16,117 @@ import (
 	"hybrid/control-plane/internal/telemetry"
 )
 
-// Open makes a pool of connections. It does not connect yet, so it also succeeds while the server is away; it fails if the
-// URI is not accepted.
+// Pools are the connections of a control plane, apart by what they wait for: writes of the catalog wait for each other, and none
+// of them keeps the reads of callers, or the work in the background, from a connection.
+type Pools struct {
+	Reads, Writes, Background *pgxpool.Pool
+}
+
+// OpenPools makes the pools. It does not connect yet, so it also succeeds while the server is away; it fails if the URI is not
+// accepted.
+func OpenPools(ctx context.Context, uri string, tracer pgx.QueryTracer) (p Pools, err error) {
+	// The machine also runs latency-critical neighbours, and a few connections suffice for the load of this process.
+	for _, pool := range []struct {
+		into **pgxpool.Pool
+		size int32
+	}{{&p.Reads, 6}, {&p.Writes, 4}, {&p.Background, 8}} {
+		if *pool.into, err = open(ctx, uri, tracer, pool.size); err != nil {
+			p.Close()
+			return Pools{}, err
+		}
+	}
+	return p, nil
+}
+
+// Close closes all connections.
+func (p Pools) Close() {
+	for _, pool := range []*pgxpool.Pool{p.Reads, p.Writes, p.Background} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+}
+
+// Readings describes the pools for metrics.
+func (p Pools) Readings() []telemetry.Pool {
+	return []telemetry.Pool{reading("reads", p.Reads), reading("writes", p.Writes), reading("background", p.Background)}
+}
+
+// Open makes one pool of connections for all purposes.
 func Open(ctx context.Context, uri string, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
+	return open(ctx, uri, tracer, 8)
+}
+
+// session has the limits of a session, in milliseconds and seconds. Settings of the connection string have precedence. A caller
+// hears that a lock is not to be had before it gives up, and the server ends what a client that vanished has left.
+var session = map[string]string{
+	"application_name":                    "control-plane",
+	"lock_timeout":                        "5000",
+	"statement_timeout":                   "30000",
+	"idle_in_transaction_session_timeout": "10000",
+	"tcp_keepalives_idle":                 "10",
+	"tcp_keepalives_interval":             "5",
+	"tcp_keepalives_count":                "3",
+	"tcp_user_timeout":                    "25000",
+}
+
+func open(ctx context.Context, uri string, tracer pgx.QueryTracer, size int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(uri)
 	if err != nil {
 		return nil, err
 	}
-	config.ConnConfig.Tracer = tracer
-	config.ConnConfig.ConnectTimeout = 3 * time.Second
-	config.ConnConfig.RuntimeParams["application_name"] = "control-plane"
-	// The machine also runs latency-critical neighbours, and a few connections suffice for the load of this process.
-	config.MaxConns = 8
+	c := config.ConnConfig
+	c.Tracer = tracer
+	c.ConnectTimeout = 3 * time.Second
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	c.DialFunc = dialer.DialContext
+	for name, value := range session {
+		if _, given := c.RuntimeParams[name]; !given {
+			c.RuntimeParams[name] = value
+		}
+	}
+	fatal := c.OnPgError
+	c.OnPgError = func(conn *pgconn.PgConn, err *pgconn.PgError) bool {
+		return !leadsAstray(err.Code) && fatal(conn, err)
+	}
+	config.MaxConns = size
 	config.MaxConnIdleTime = time.Minute
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// PoolReading describes the pool for metrics.
-func PoolReading(pool *pgxpool.Pool) telemetry.Pool {
+func reading(purpose string, pool *pgxpool.Pool) telemetry.Pool {
 	stat, config := pool.Stat(), pool.Config().ConnConfig
 	return telemetry.Pool{
-		Name: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))) + "/" + config.Database,
+		Name: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))) + "/" + config.Database + "/" + purpose,
 		Used: int64(stat.AcquiredConns()), Idle: int64(stat.IdleConns()), Max: int64(stat.MaxConns()),
 		Timeouts: stat.CanceledAcquireCount(),
 	}
 }
 
-// translate wraps failures of the server, or of the connection to it, in catalog.ErrUnavailable, and returns other errors
-// unchanged.
-func translate(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	if unreachable(err) {
-		return fmt.Errorf("%w: %w", catalog.ErrUnavailable, err)
-	}
-	return err
-}
-
-func unreachable(err error) bool {
-	var connect *pgconn.ConnectError
-	var network net.Error
-	if errors.As(err, &connect) || errors.As(err, &network) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return true
-	}
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
-		switch server.Code[:2] {
-		// Connection exception, insufficient resources, operator intervention, transaction rollback.
-		case "08", "53", "57", "40":
-			return true
-		}
-		// Undefined table: the schema does not exist yet.
-		return server.Code == "42P01"
-	}
-	return pgconn.SafeToRetry(err) || err.Error() == "conn closed"
-}
+// freeWait is how long a transaction waits for a free connection.
+const freeWait = 5 * time.Second
 
 // inTx runs work in a transaction. An error of work rolls it back and is returned.
 func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, work func(pgx.Tx) error) error {
-	return translate(pgx.BeginTxFunc(ctx, pool, options, work))
+	waiting, cancel := context.WithTimeout(ctx, freeWait)
+	conn, err := pool.Acquire(waiting)
+	late := waiting.Err() != nil && ctx.Err() == nil
+	cancel()
+	if err != nil && late {
+		return fmt.Errorf("%w: no connection became free within %v", catalog.ErrUnavailable, freeWait)
+	}
+	if err != nil {
+		return translate(err)
+	}
+	defer conn.Release()
+	return translate(pgx.BeginTxFunc(ctx, conn, options, work))
+}
+
+// Writable returns an error if a catalog write is not possible at present: the server is away or read-only, or something holds
+// the lock that each write takes.
+func Writable(ctx context.Context, pool *pgxpool.Pool) error {
+	return inTx(ctx, pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT FROM catalog_version FOR UPDATE`)
+		return err
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,6 @@ import (
 
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
-	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/money"
 	"hybrid/control-plane/internal/outbox"
@@ -66,37 +66,10 @@ func count(t *testing.T, pool *pgxpool.Pool, table string) (n int) {
 	return n
 }
 
-func TestMigrationsRunOnce(t *testing.T) {
-	uri := postgrestest.Database(t)
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			pool, err := postgres.Open(t.Context(), uri, nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer pool.Close()
-			if err := postgres.Migrate(t.Context(), pool); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	pool, err := postgres.Open(t.Context(), uri, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if n := count(t, pool, "schema_migration"); n != 3 {
-		t.Errorf("%d migrations are noted", n)
-	}
-}
-
 func TestWritesAreVersioned(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items := postgres.Items(pool, announce)
+	items := postgres.Items(pool, pool, announce)
 	created, err := items.Create(ctx, mug(100), "")
 	if err != nil || created.Version != 2 {
 		t.Fatalf("%+v, %v", created, err)
@@ -114,7 +87,9 @@ func TestWritesAreVersioned(t *testing.T) {
 	if err != nil || updated.Version != 3 || updated.UnitPrice.Minor != 200 {
 		t.Fatalf("%+v, %v", updated, err)
 	}
-	if _, err := items.Update(ctx, change); !errors.Is(err, catalog.ErrVersionMismatch) {
+	stale := change
+	stale.UnitPrice.Minor = 300
+	if _, err := items.Update(ctx, stale); !errors.Is(err, catalog.ErrVersionMismatch) {
 		t.Errorf("from an old version: %v", err)
 	}
 	if err := items.Delete(ctx, "mug", created.Version); !errors.Is(err, catalog.ErrVersionMismatch) {
@@ -138,12 +113,57 @@ func TestWritesAreVersioned(t *testing.T) {
 	}
 }
 
+// An update whose answer was lost can be repeated, until another write has followed it.
+func TestUpdatesAreRepeatable(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	promotions := postgres.Promotions(pool, pool, announce)
+	created, err := promotions.Create(ctx, half(100), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := created
+	change.Name, change.StartsAt = "Twice", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	first, err := promotions.Update(ctx, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := promotions.Update(ctx, change); err != nil || fmt.Sprint(again) != fmt.Sprint(first) {
+		t.Errorf("again: %+v, %v; want %+v", again, err, first)
+	}
+	if n := count(t, pool, "outbox"); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+	other := change
+	other.Name = "Thrice"
+	if _, err := promotions.Update(ctx, other); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("other content: %v", err)
+	}
+	older := change
+	older.Version--
+	if _, err := promotions.Update(ctx, older); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("another base: %v", err)
+	}
+	back := first
+	back.Name = "Half"
+	if back, err = promotions.Update(ctx, back); err != nil {
+		t.Fatal(err)
+	}
+	back.Name = "Twice"
+	if _, err = promotions.Update(ctx, back); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := promotions.Update(ctx, change); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("the same content, after other writes: %v", err)
+	}
+}
+
 func second[A any](_ A, err error) error { return err }
 
 func TestCreateIsRepeatable(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items := postgres.Items(pool, announce)
+	items := postgres.Items(pool, pool, announce)
 	id := uuid.NewString()
 	// A failed create leaves no trace of its id.
 	if _, err := items.Create(ctx, mug(1), ""); err != nil {
@@ -167,7 +187,7 @@ func TestCreateIsRepeatable(t *testing.T) {
 	if _, err := items.Create(ctx, other, id); !errors.Is(err, catalog.ErrRequestIDReused) {
 		t.Errorf("other content: %v", err)
 	}
-	rules := postgres.TaxRules(pool, announce)
+	rules := postgres.TaxRules(pool, pool, announce)
 	if _, err := rules.Create(ctx, catalog.TaxRule{Jurisdiction: "DE", Category: "standard"}, id); !errors.Is(err, catalog.ErrRequestIDReused) {
 		t.Errorf("other kind: %v", err)
 	}
@@ -207,7 +227,7 @@ func TestCreateIsRepeatable(t *testing.T) {
 func TestChangeLogLeadsToTheState(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	items, rules, promotions := postgres.Items(pool, announce), postgres.TaxRules(pool, announce), postgres.Promotions(pool, announce)
+	items, rules, promotions := postgres.Items(pool, pool, announce), postgres.TaxRules(pool, pool, announce), postgres.Promotions(pool, pool, announce)
 	source := postgres.NewSnapshotSource(pool)
 	whole, err := source.Whole(ctx, 100)
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
@@ -235,7 +255,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	if err := items.Delete(ctx, "mug", i.Version); err != nil {
 		t.Fatal(err)
 	}
-	step, err := source.Since(ctx, 1)
+	step, err := source.Since(ctx, p.Point())
 	if err != nil || len(step.Log) != 4 || len(step.Resources) != 2 {
 		t.Fatalf("step %+v, %v", step, err)
 	}
@@ -268,7 +288,7 @@ func window(discount int64) ledger.Window {
 func TestUsageIsBookedOnce(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	if _, err := postgres.Promotions(pool, announce).Create(ctx, half(100), ""); err != nil {
+	if _, err := postgres.Promotions(pool, pool, announce).Create(ctx, half(100), ""); err != nil {
 		t.Fatal(err)
 	}
 	book := postgres.NewLedger(pool, announce)
@@ -287,7 +307,7 @@ func TestUsageIsBookedOnce(t *testing.T) {
 		t.Errorf("next %v, %v", next, err)
 	}
 	promotion := func() catalog.Promotion {
-		p, err := postgres.Promotions(pool, announce).Get(ctx, "half")
+		p, err := postgres.Promotions(pool, pool, announce).Get(ctx, "half")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,9 +327,8 @@ func TestUsageIsBookedOnce(t *testing.T) {
 		t.Errorf("%d messages, want 2: the promotion and its exhaustion", n)
 	}
 	totals, err := book.Totals(ctx)
-	want := ledger.Total{Currency: "EUR", Jurisdiction: "DE", Quotes: 9, DiscountMinor: 100, NetMinor: 300, TaxMinor: 57, GrossMinor: 357}
-	if err != nil || len(totals) != 1 || totals[0] != want {
-		t.Errorf("totals %+v, %v; want %+v", totals, err, want)
+	if got, want := sums(totals), "EUR/DE: 9 quotes, 100 + 300 + 57 = 357"; err != nil || got != want {
+		t.Errorf("totals %s, %v; want %s", got, err, want)
 	}
 	if page, err := book.Entries(ctx, 0, 2); err != nil || len(page) != 2 || page[0].Line != window(30).Lines[0] {
 		t.Errorf("entries %+v, %v", page, err)
@@ -327,18 +346,132 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 }
 
-func TestTotalsOverflowIsAnError(t *testing.T) {
+// Usage counts for the promotion that priced it, not for another that was given its id.
+func TestUsageOfADeletedPromotion(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	promotions := postgres.Promotions(pool, pool, announce)
+	first, err := promotions.Create(ctx, half(100), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raised := first
+	raised.Budget.Minor = 200
+	if first, err = promotions.Update(ctx, raised); err != nil || first.CreatedVersion != 2 || first.Version != 3 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	book := postgres.NewLedger(pool, announce)
+	offset := int64(0)
+	apply := func(discount, created int64, end time.Time) {
+		t.Helper()
+		w := window(discount)
+		w.Start, w.End, w.Lines[0].PromotionCreatedVersion = end.Add(-10*time.Second), end, created
+		offset++
+		if _, err := book.Apply(ctx, ledger.Batch{Topic: "usage", Next: map[int32]int64{0: offset},
+			Records: []ledger.Record{{Topic: "usage", Offset: offset - 1, Window: w}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spent := func() int64 {
+		t.Helper()
+		p, err := promotions.Get(ctx, "half")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.SpentMinor
+	}
+	longAgo := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	apply(1, first.CreatedVersion, longAgo)
+	apply(2, 0, longAgo)
+	if got := spent(); got != 3 {
+		t.Errorf("the only one with the id has spent %d, want 3", got)
+	}
+	if err := promotions.Delete(ctx, "half", first.Version); err != nil {
+		t.Fatal(err)
+	}
+	second, err := promotions.Create(ctx, half(100), "")
+	if err != nil || second.CreatedVersion != second.Version || second.SpentMinor != 0 {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	apply(4, first.CreatedVersion, time.Now().Add(time.Minute))
+	apply(8, 0, longAgo)
+	if got := spent(); got != 0 {
+		t.Errorf("the second has spent %d of the first", got)
+	}
+	apply(16, second.CreatedVersion, longAgo)
+	apply(32, 0, time.Now().Add(time.Minute))
+	if got := spent(); got != 48 {
+		t.Errorf("the second has spent %d, want 48", got)
+	}
+	entries, err := book.Entries(ctx, 0, 10)
+	if err != nil || len(entries) != 6 || entries[0].Line.PromotionCreatedVersion != first.CreatedVersion {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
+// A batch that goes on after an offset that the ledger no longer has is refused, and moves nothing.
+func TestALedgerThatWentBackIsNoticed(t *testing.T) {
+	pool := open(t)
+	book := postgres.NewLedger(pool, announce)
+	at := func(offset int64) ledger.Batch {
+		return ledger.Batch{Topic: "usage", From: map[int32]int64{0: offset}, Next: map[int32]int64{0: offset + 1},
+			Records: []ledger.Record{{Topic: "usage", Offset: offset, Window: window(0)}}}
+	}
+	for offset := range int64(2) {
+		if _, err := book.Apply(t.Context(), at(offset)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, statement := range []string{`UPDATE consumer_offset SET next_offset = 1`, `DELETE FROM consumer_offset`} {
+		if _, err := pool.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := book.Apply(t.Context(), at(2)); !errors.Is(err, ledger.ErrOffsetWentBack) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	if n := count(t, pool, "usage_record"); n != 2 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func sums(totals []ledger.Total) string {
+	var lines []string
+	for _, t := range totals {
+		lines = append(lines, fmt.Sprintf("%s/%s: %v quotes, %v + %v + %v = %v", t.Currency, t.Jurisdiction, &t.Quotes, &t.Discount, &t.Net, &t.Tax, &t.Gross))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Totals beyond int64 are told, and hide no others.
+func TestTotalsAreExact(t *testing.T) {
 	pool := open(t)
 	book := postgres.NewLedger(pool, announce)
 	w := window(0)
-	w.Lines[0] = ledger.Line{SKU: "mug", NetMinor: 1<<63 - 1, GrossMinor: 1<<63 - 1}
-	batch := ledger.Batch{Topic: "usage", Next: map[int32]int64{0: 2}, Records: []ledger.Record{
-		{Topic: "usage", Offset: 0, Window: w}, {Topic: "usage", Offset: 1, Window: w}}}
-	if _, err := book.Apply(t.Context(), batch); err != nil {
+	w.Lines = []ledger.Line{{SKU: "mug", NetMinor: 1<<63 - 1, GrossMinor: 1<<63 - 1}, {SKU: "cup", NetMinor: 1<<63 - 1, GrossMinor: 1<<63 - 1}}
+	other := window(1)
+	other.Jurisdiction = "AT"
+	for offset := range int64(2) {
+		if _, err := book.Apply(t.Context(), ledger.Batch{Topic: "usage", Next: map[int32]int64{0: 2 * (offset + 1)}, Records: []ledger.Record{
+			{Topic: "usage", Offset: 2 * offset, Window: w}, {Topic: "usage", Offset: 2*offset + 1, Window: other}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	totals, err := book.Totals(t.Context())
+	want := "EUR/AT: 6 quotes, 2 + 200 + 38 = 238\nEUR/DE: 6 quotes, 0 + 36893488147419103228 + 0 = 36893488147419103228"
+	if got := sums(totals); err != nil || got != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+	// The migration fills the table with the same.
+	script, err := os.ReadFile("migrations/0005_ledger_total.sql")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if totals, err := book.Totals(t.Context()); !errors.Is(err, money.ErrOverflow) {
-		t.Errorf("%+v, %v", totals, err)
+	if _, err := pool.Exec(t.Context(), "DROP TABLE ledger_total;"+string(script)); err != nil {
+		t.Fatal(err)
+	}
+	if totals, err = book.Totals(t.Context()); err != nil || sums(totals) != want {
+		t.Errorf("migrated: %s, %v; want %s", sums(totals), err, want)
 	}
 }
 
@@ -346,7 +479,7 @@ func TestTotalsOverflowIsAnError(t *testing.T) {
 func TestWritesAndBookingsMeet(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
-	promotions := postgres.Promotions(pool, announce)
+	promotions := postgres.Promotions(pool, pool, announce)
 	if _, err := promotions.Create(ctx, half(1<<40), ""); err != nil {
 		t.Fatal(err)
 	}
@@ -376,34 +509,6 @@ func TestWritesAndBookingsMeet(t *testing.T) {
 	both.Wait()
 	if p, err := promotions.Get(ctx, "half"); err != nil || p.SpentMinor != 2*rounds {
 		t.Errorf("%+v, %v", p, err)
-	}
-}
-
-func TestFleetComesBack(t *testing.T) {
-	pool := open(t)
-	store := postgres.NewFleetStore(pool)
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	nodes := []fleet.Node{
-		{ID: "a", SoftwareVersion: "1", Connected: true, ConnectedAt: at, LastHeartbeatAt: at, OfferedVersion: 7, AppliedVersion: 6, AppliedAt: at,
-			Rejects: []fleet.Reject{{Key: catalog.Key{Kind: catalog.KindItem, Name: "mug"}, Version: 7, Field: "name", Code: "ODD", Text: "odd"}}},
-		{ID: "b", ConnectedAt: at, LastHeartbeatAt: at},
-	}
-	if err := store.SaveNodes(t.Context(), nodes); err != nil {
-		t.Fatal(err)
-	}
-	nodes[0].Rejects[0].Code = "ODDER"
-	if err := store.SaveNodes(t.Context(), nodes[:1]); err != nil {
-		t.Fatal(err)
-	}
-	read, err := store.LoadNodes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range read {
-		read[i].ConnectedAt, read[i].LastHeartbeatAt = read[i].ConnectedAt.UTC(), read[i].LastHeartbeatAt.UTC()
-	}
-	if fmt.Sprint(read) != fmt.Sprint(nodes) {
-		t.Errorf("read %v\nwant %v", read, nodes)
 	}
 }
 

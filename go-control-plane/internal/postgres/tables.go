@@ -9,24 +9,24 @@ import (
 	"hybrid/control-plane/internal/catalog"
 )
 
-// Items returns the repository of items.
-func Items(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Item] {
-	return itemTable(pool, announce)
+// Items returns the repository of items, which reads and writes with these pools.
+func Items(reads, writes *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Item] {
+	return itemTable(reads, writes, announce)
 }
 
-// TaxRules returns the repository of tax rules.
-func TaxRules(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.TaxRule] {
-	return taxRuleTable(pool, announce)
+// TaxRules returns the repository of tax rules; see Items.
+func TaxRules(reads, writes *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.TaxRule] {
+	return taxRuleTable(reads, writes, announce)
 }
 
-// Promotions returns the repository of promotions.
-func Promotions(pool *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Promotion] {
-	return promotionTable(pool, announce)
+// Promotions returns the repository of promotions; see Items.
+func Promotions(reads, writes *pgxpool.Pool, announce Announcer) catalog.Repository[catalog.Promotion] {
+	return promotionTable(reads, writes, announce)
 }
 
-func itemTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.Item] {
+func itemTable(reads, writes *pgxpool.Pool, announce Announcer) *table[catalog.Item] {
 	return &table[catalog.Item]{
-		pool: pool, announce: announce, kind: catalog.KindItem, name: "item", key: "sku",
+		reads: reads, pool: writes, announce: announce, kind: catalog.KindItem, name: "item", key: "sku",
 		columns: []string{"sku", "name", "currency_code", "unit_price_minor", "tax_category", "version", "updated_at"},
 		scan: func(row pgx.Row) (i catalog.Item, err error) {
 			err = row.Scan(&i.SKU, &i.Name, &i.UnitPrice.Currency, &i.UnitPrice.Minor, &i.TaxCategory, &i.Version, &i.UpdatedAt)
@@ -43,9 +43,9 @@ func itemTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.Item] {
 	}
 }
 
-func taxRuleTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.TaxRule] {
+func taxRuleTable(reads, writes *pgxpool.Pool, announce Announcer) *table[catalog.TaxRule] {
 	return &table[catalog.TaxRule]{
-		pool: pool, announce: announce, kind: catalog.KindTaxRule, name: "tax_rule", key: "name",
+		reads: reads, pool: writes, announce: announce, kind: catalog.KindTaxRule, name: "tax_rule", key: "name",
 		columns: []string{"jurisdiction", "category", "rate_ppm", "version", "updated_at"},
 		scan: func(row pgx.Row) (r catalog.TaxRule, err error) {
 			err = row.Scan(&r.Jurisdiction, &r.Category, &r.RatePPM, &r.Version, &r.UpdatedAt)
@@ -62,15 +62,15 @@ func taxRuleTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.TaxRule
 	}
 }
 
-func promotionTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.Promotion] {
+func promotionTable(reads, writes *pgxpool.Pool, announce Announcer) *table[catalog.Promotion] {
 	return &table[catalog.Promotion]{
-		pool: pool, announce: announce, kind: catalog.KindPromotion, name: "promotion", key: "promotion_id",
+		reads: reads, pool: writes, announce: announce, kind: catalog.KindPromotion, name: "promotion", key: "promotion_id",
 		columns: []string{"promotion_id", "name", "percent_off_ppm", "amount_off_minor", "skus", "coupon", "min_quantity",
-			"starts_at", "ends_at", "budget_currency", "budget_minor", "spent_minor", "exhausted", "version", "updated_at"},
+			"starts_at", "ends_at", "budget_currency", "budget_minor", "spent_minor", "exhausted", "created_version", "version", "updated_at"},
 		scan: func(row pgx.Row) (p catalog.Promotion, err error) {
 			var starts, ends *time.Time
 			err = row.Scan(&p.ID, &p.Name, &p.PercentOffPPM, &p.AmountOffMinor, &p.SKUs, &p.Coupon, &p.MinQuantity,
-				&starts, &ends, &p.Budget.Currency, &p.Budget.Minor, &p.SpentMinor, &p.Exhausted, &p.Version, &p.UpdatedAt)
+				&starts, &ends, &p.Budget.Currency, &p.Budget.Minor, &p.SpentMinor, &p.Exhausted, &p.CreatedVersion, &p.Version, &p.UpdatedAt)
 			p.StartsAt, p.EndsAt, p.UpdatedAt = instant(starts), instant(ends), p.UpdatedAt.UTC()
 			return p, err
 		},
@@ -80,11 +80,14 @@ func promotionTable(pool *pgxpool.Pool, announce Announcer) *table[catalog.Promo
 				skus = []string{}
 			}
 			return []any{p.ID, p.Name, p.PercentOffPPM, p.AmountOffMinor, skus, p.Coupon, p.MinQuantity,
-				nullable(p.StartsAt), nullable(p.EndsAt), p.Budget.Currency, p.Budget.Minor, p.SpentMinor, p.Exhausted, p.Version, p.UpdatedAt}
+				nullable(p.StartsAt), nullable(p.EndsAt), p.Budget.Currency, p.Budget.Minor, p.SpentMinor, p.Exhausted, p.CreatedVersion, p.Version, p.UpdatedAt}
 		},
 		stamped: func(p catalog.Promotion, version int64, at time.Time) catalog.Promotion {
 			p.Exhausted = p.SpentMinor >= p.Budget.Minor
 			p.Version, p.UpdatedAt = version, at
+			if p.CreatedVersion == 0 {
+				p.CreatedVersion = version
+			}
 			return p
 		},
 	}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,8 +16,8 @@ const wholeShare = 8
 // ErrNotReady means that the catalog has not been read yet.
 var ErrNotReady = errors.New("the catalog has not been read yet")
 
-// errGap means that a step does not start at the current state.
-var errGap = errors.New("the change log has a gap")
+// ErrGap means that a step does not start at the current state.
+var ErrGap = errors.New("the change log has a gap")
 
 // Publisher holds the newest state, and gives each subscription what it lacks. It never waits for a subscriber: versions that one
 // did not take in time are one update when it takes them.
@@ -38,6 +39,8 @@ type Publisher struct {
 	deltas        map[Held]*Update
 	sequence      int64
 	subscriptions map[*Subscription]struct{}
+	// foremost is the largest version that a node said to hold.
+	foremost int64
 }
 
 // NewPublisher returns a publisher without a state.
@@ -67,6 +70,23 @@ func (p *Publisher) Stats() Stats {
 	return Stats{p.state.Version, p.state.Digest, len(p.entries), len(p.subscriptions), behind, p.ready}
 }
 
+// Point returns the current state.
+func (p *Publisher) Point() Point {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Point{p.state.Version, p.committed}
+}
+
+// ahead returns the largest version that a node said to hold if it is above the current one, else 0.
+func (p *Publisher) ahead() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.foremost <= p.state.Version {
+		return 0
+	}
+	return p.foremost
+}
+
 // Age returns for how long a node that holds version has been out of date: the time since the commit of the first version
 // after it, as far back as the history goes; 0 if version is the newest.
 func (p *Publisher) Age(version int64, now time.Time) time.Duration {
@@ -87,7 +107,8 @@ func (p *Publisher) Holds(key catalog.Key, version int64) bool {
 	return e != nil && e.Version == version
 }
 
-// Replace sets the state, whatever it was before.
+// Replace sets the state, whatever it was before. If a resource has another content in the same version, as after a restore, no
+// stream can go on from what it has, and each gets the whole state.
 func (p *Publisher) Replace(whole Whole) {
 	ordered := make([]*Entry, len(whole.Resources))
 	entries := make(map[catalog.Key]*Entry, len(whole.Resources))
@@ -99,6 +120,14 @@ func (p *Publisher) Replace(whole Whole) {
 	state := Held{whole.Version, Digest(whole.Resources)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for key, e := range entries {
+		if old := p.entries[key]; old != nil && old.Version == e.Version && !bytes.Equal(old.Encoded, e.Encoded) {
+			for s := range p.subscriptions {
+				s.lost = true
+			}
+			break
+		}
+	}
 	p.entries, p.state, p.committed, p.ready = entries, state, whole.CommittedAt, true
 	p.history.rebuild(pastState{version: state.Version, digest: state.Digest, committed: p.committed}, whole.Log)
 	p.setWhole(ordered)
@@ -119,7 +148,7 @@ func (p *Publisher) Advance(step Step) error {
 	last := p.state.Version
 	for _, c := range step.Log {
 		if c.Version != last && c.Version != last+1 || c.Version == p.state.Version {
-			return errGap
+			return ErrGap
 		}
 		last = c.Version
 	}

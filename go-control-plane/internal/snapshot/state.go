@@ -17,6 +17,12 @@ type Held struct {
 	Digest  uint64
 }
 
+// Point names one state of the store. Versions alone do not: a restored store gives them again.
+type Point struct {
+	Version     int64
+	CommittedAt time.Time
+}
+
 // Change is one entry of the change log.
 type Change struct {
 	Version int64
@@ -33,7 +39,7 @@ type Whole struct {
 	Version     int64
 	CommittedAt time.Time
 	Resources   []catalog.AnyResource
-	// Log is the newest part of the change log, oldest first, and without gaps up to Version.
+	// Log is the newest part of the change log on the store's timeline, oldest first, and without gaps up to Version.
 	Log []Change
 }
 

@@ -12,16 +12,19 @@ import (
 // Readings are values that are read whenever metrics are collected.
 type Readings struct {
 	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotBehind func() int64
+	ConnectionsRefused                                                  func() int64
 	OutboxLag, OutboxPublished                                          func() int64
 	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters          func() int64
 	Nodes                                                               func() []Node
-	Pool                                                                func() Pool
+	Pools                                                               func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
 type Node struct {
 	ID        string
 	Connected bool
+	// Elsewhere is true if another control plane has its stream, and measures it.
+	Elsewhere bool
 	// AppliedVersion prices the node's quotes. ConfigAge is the time since the commit of the oldest version that the node has
 	// not applied; 0 if there is none.
 	AppliedVersion int64
@@ -30,7 +33,7 @@ type Node struct {
 	Rejects int
 }
 
-// Pool is the state of the connection pool of Postgres.
+// Pool is the state of a connection pool of Postgres.
 type Pool struct {
 	// Name identifies the pool.
 	Name            string
@@ -47,13 +50,14 @@ func Observe(r Readings) {
 	i.observedGauge("hybrid.snapshot.streams", "{stream}", "Connected nodes.", r.SnapshotStreams)
 	i.observedGauge("hybrid.snapshot.streams.behind", "{version}", "Versions that the slowest stream has not been sent yet.", r.SnapshotBehind)
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
+	i.observedCounter("hybrid.connections.refused", "{connection}", "Connections beyond the limit.", r.ConnectionsRefused)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)
 	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic. Markers of transactions count, so it need not reach 0.", r.LedgerLag)
 	i.observedCounter("hybrid.ledger.records", "{record}", "Usage records booked.", r.LedgerRecords)
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
 	i.observeFleet(r.Nodes)
-	i.observePool(r.Pool)
+	i.observePools(r.Pools)
 }
 
 func (i instruments) observeFleet(read func() []Node) {
@@ -69,7 +73,7 @@ func (i instruments) observeFleet(read func() []Node) {
 		count := map[bool]int64{}
 		for _, n := range read() {
 			count[n.Connected]++
-			if !n.Connected {
+			if !n.Connected || n.Elsewhere {
 				continue
 			}
 			id := metric.WithAttributes(attribute.String("hybrid.node.id", n.ID))
@@ -83,8 +87,8 @@ func (i instruments) observeFleet(read func() []Node) {
 	}, nodes, applied, age, rejects)
 }
 
-// observePool uses the names of the semantic conventions for database client metrics.
-func (i instruments) observePool(read func() Pool) {
+// observePools uses the names of the semantic conventions for database client metrics.
+func (i instruments) observePools(read func() []Pool) {
 	count := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.count", metric.WithUnit("{connection}"),
 		metric.WithDescription("Connections of the pool, by state.")))
 	limit := made(i.meter.Int64ObservableUpDownCounter("db.client.connection.max", metric.WithUnit("{connection}"),
@@ -92,12 +96,13 @@ func (i instruments) observePool(read func() Pool) {
 	timeouts := made(i.meter.Int64ObservableCounter("db.client.connection.timeouts", metric.WithUnit("{timeout}"),
 		metric.WithDescription("Requests for a connection that were given up.")))
 	i.observe(func(o metric.Observer) {
-		p := read()
-		name := attribute.String("db.client.connection.pool.name", p.Name)
-		o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
-		o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
-		o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
-		o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		for _, p := range read() {
+			name := attribute.String("db.client.connection.pool.name", p.Name)
+			o.ObserveInt64(count, p.Used, metric.WithAttributes(name, attribute.String("db.client.connection.state", "used")))
+			o.ObserveInt64(count, p.Idle, metric.WithAttributes(name, attribute.String("db.client.connection.state", "idle")))
+			o.ObserveInt64(limit, p.Max, metric.WithAttributes(name))
+			o.ObserveInt64(timeouts, p.Timeouts, metric.WithAttributes(name))
+		}
 	}, count, limit, timeouts)
 }
 

@@ -24,6 +24,10 @@ pub const PROGRAM: Program = Program {
             help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
         },
         Variable {
+            name: "MAX_CONNECTIONS",
+            help: "connections that each port serves at once, 1 to 100000 (default 400)",
+        },
+        Variable {
             name: "QUOTE_DELAY_US",
             help: "fault injection for tests only: microseconds by which every quote is delayed (default: none)",
         },
@@ -42,6 +46,7 @@ pub struct Config {
     pub kafka: String,
     pub workers: usize,
     pub budget_max_staleness: Duration,
+    pub connections: usize,
     pub delay: Option<Duration>,
 }
 
@@ -67,6 +72,10 @@ impl Config {
         if !(1..=604_800).contains(&staleness) {
             return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
         }
+        let connections = settings.optional_as("MAX_CONNECTIONS")?.unwrap_or(400);
+        if !(1..=100_000).contains(&connections) {
+            return Err(SettingError::new("MAX_CONNECTIONS", "must be 1 to 100000"));
+        }
         Ok(Self {
             node_id,
             http: SocketAddr::new(address, settings.required_as("HTTP_PORT")?),
@@ -76,6 +85,7 @@ impl Config {
             kafka: settings.required("ConnectionStrings__kafka")?,
             workers,
             budget_max_staleness: Duration::from_secs(staleness),
+            connections,
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }

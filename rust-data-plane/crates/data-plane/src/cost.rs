@@ -10,6 +10,7 @@ use fake_control_plane::{ControlPlane, item, promotion, tax_rule, whole};
 use kafka::counting::{CountingAllocator, allocations};
 use kafka::mocking::MockCluster;
 use lifecycle::Drain;
+use lifecycle::connections::Places;
 use snapshot_client::{Backoff, Client, Node};
 use telemetry::{Meter, Tracer};
 use tokio::net::TcpListener;
@@ -40,7 +41,8 @@ async fn serving(pricing: &Pricing, count: usize) -> u64 {
         let before = allocations();
         runtime.block_on(async {
             let routes = Routes::new(pricing.clone().server()).prepare();
-            http2::Server { pricing, routes, draining }.serve(TcpListener::from_std(listener).unwrap()).await;
+            let (listener, places) = (TcpListener::from_std(listener).unwrap(), Places::new(1, &Arc::default()));
+            http2::Server { pricing, routes, draining }.serve(listener, places).await;
         });
         allocations() - before
     });

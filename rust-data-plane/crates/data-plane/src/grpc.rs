@@ -24,9 +24,15 @@ use crate::wire::Basket;
 const DOMAIN: &str = "hybrid.pricing";
 /// A message may be this large, either way.
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
+/// The body of a quote has this long to arrive, on either port.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const QUOTE: &str = "hybrid.pricing.v1.PricingService/Quote";
 const QUOTE_STREAM: &str = "hybrid.pricing.v1.PricingService/QuoteStream";
+/// OpenTelemetry's name of a method that the server does not know.
+const OTHER: &str = "_OTHER";
+/// A stream on which nothing is asked for this long is ended.
+const STREAM_IDLE: Duration = Duration::from_secs(300);
 
 /// `hybrid.pricing.v1.PricingService`.
 #[derive(Clone)]
@@ -35,11 +41,13 @@ pub(crate) struct Pricing {
     draining: Draining,
     unary: Calls,
     streamed: Calls,
+    other: Calls,
 }
 
 impl Pricing {
     pub(crate) fn new(quotes: Quotes, draining: Draining, meter: &Meter) -> Self {
-        Self { quotes, draining, unary: Calls::new(meter, QUOTE), streamed: Calls::new(meter, QUOTE_STREAM) }
+        let calls = |method| Calls::new(meter, method);
+        Self { quotes, draining, unary: calls(QUOTE), streamed: calls(QUOTE_STREAM), other: calls(OTHER) }
     }
 
     pub(crate) fn server(self) -> PricingServiceServer<Self> {
@@ -71,6 +79,16 @@ impl Pricing {
     /// `Quote` was answered with `code`, other than by `quote_at_once`.
     pub(crate) fn quote_ended(&self, code: Code, duration: Duration) {
         self.unary.record(code_name(code), duration);
+    }
+
+    /// A call was refused before any service saw it.
+    pub(crate) fn refused(&self, code: Code, path: &str) {
+        let calls = match path.strip_prefix('/') {
+            Some(QUOTE) => &self.unary,
+            Some(QUOTE_STREAM) => &self.streamed,
+            _ => &self.other,
+        };
+        calls.record(code_name(code), Duration::ZERO);
     }
 
     async fn streamed_quote(
@@ -144,7 +162,8 @@ impl PricingService for Pricing {
         let parent = Arc::new(Parent::read(metadata.as_ref()).into_owned());
         let authority = extensions.get::<Authority>().cloned();
         let (pricing, draining) = (self.clone(), self.draining.clone());
-        let answers = messages.take_until(draining.begun()).then(move |message| {
+        let requests = Box::pin(until_the_drain(messages, draining));
+        let answers = requests.then(move |message| {
             let (pricing, parent, authority) = (pricing.clone(), Arc::clone(&parent), authority.clone());
             async move {
                 let QuoteStreamRequest { correlation_id, quote } = message?;
@@ -154,6 +173,39 @@ impl PricingService for Pricing {
         });
         Ok(Response::new(Box::pin(answers)))
     }
+}
+
+/// The requests of a stream. The drain, or a long silence, ends it with an error, so that its caller knows that what has not
+/// been answered will not be.
+fn until_the_drain<S>(requests: S, draining: Draining) -> impl Stream<Item = Result<QuoteStreamRequest, Status>>
+where
+    S: Stream<Item = Result<QuoteStreamRequest, Status>> + Unpin,
+{
+    let begun = Box::pin(draining.begun());
+    futures_util::stream::unfold(Some((requests, begun)), |open| async {
+        let (mut requests, mut begun) = open?;
+        let refusal = tokio::select! {
+            biased;
+            () = &mut begun => refusal(Code::Unavailable, "DRAINING", "the node is shutting down: ask another one"),
+            request = requests.next() => return request.map(|request| (request, Some((requests, begun)))),
+            () = tokio::time::sleep(STREAM_IDLE) => refusal(Code::Cancelled, "IDLE", "nothing was asked for five minutes"),
+        };
+        Some((Err(refusal), None))
+    })
+}
+
+/// The answer to a call whose deadline has passed.
+pub(crate) fn late() -> Status {
+    refusal(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
+}
+
+/// The answer to a call for which its connection has no room.
+pub(crate) fn busy(message: &str) -> Status {
+    refusal(Code::ResourceExhausted, "CONNECTION_BUSY", message)
+}
+
+fn refusal(code: Code, reason: &str, message: &str) -> Status {
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
 }
 
 fn code(result: Result<&Answered, &QuoteError>) -> &'static str {

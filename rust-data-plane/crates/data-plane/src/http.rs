@@ -12,9 +12,10 @@ use http_body_util::LengthLimitError;
 use lifecycle::Readiness;
 use telemetry::{Histograms, Kind, Meter, Status};
 
-use crate::grpc::MAX_MESSAGE;
+use crate::grpc::{BODY_TIMEOUT, MAX_MESSAGE};
 use crate::json;
 use crate::metrics::{HttpRequest, http_requests};
+use crate::origin::is_foreign;
 use crate::problem::Problem;
 use crate::quotes::{Answered, Quotes};
 use crate::trace::{Details, Parent, Trace, server_attributes};
@@ -44,6 +45,8 @@ async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
     let parent = Parent::read(&parts.headers);
     let trace = Trace::start(endpoint.quotes.tracer(), &parent);
     let answer = match parts.headers.get(header::CONTENT_ENCODING) {
+        _ if is_foreign(&parts.headers) => Err(foreign()),
+        _ if parts.uri.query().is_some_and(|query| !query.is_empty()) => Err(queried()),
         Some(encoding) if encoding != "identity" => Err(encoded()),
         _ => answer(&endpoint.quotes, &trace, body).await,
     };
@@ -54,7 +57,8 @@ async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
 }
 
 async fn answer(quotes: &Quotes, trace: &Trace<'_>, body: Body) -> Result<(Response, Answered), Problem> {
-    let body = body::to_bytes(body, MAX_MESSAGE).await.map_err(|error| unreadable(&error))?;
+    let received = tokio::time::timeout(BODY_TIMEOUT, body::to_bytes(body, MAX_MESSAGE)).await;
+    let body = received.map_err(|_| slow())?.map_err(|error| unreadable(&error))?;
     let request = json::parse_request(&body).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "JSON_INVALID", error.to_string())
     })?;
@@ -140,6 +144,25 @@ impl<'a> Exchange<'a> {
         });
         response
     }
+}
+
+/// The problem of a request that a browser sends for a page of another origin.
+fn foreign() -> Problem {
+    let detail = "a web page of another origin must not ask for a quote";
+    Problem::new(StatusCode::FORBIDDEN, "PERMISSION_DENIED", "CROSS_ORIGIN", detail)
+}
+
+/// The problem of a request with a query.
+fn queried() -> Problem {
+    let detail = "there are no query parameters here: everything is in the body";
+    Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "QUERY_UNKNOWN", detail)
+}
+
+/// The problem of a body that takes too long.
+fn slow() -> Problem {
+    let detail = "the body did not arrive within 10 s";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", "BODY_TIMEOUT", detail)
+        .with_header(header::CONNECTION, "close")
 }
 
 /// The problem of a body that is compressed.

@@ -75,7 +75,9 @@ impl<'de> Deserialize<'de> for Int64 {
             }
 
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Int64, E> {
-                value.parse().map(Int64).map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+                // A number in JSON has no plus sign.
+                let number = if value.starts_with('+') { None } else { value.parse().ok() };
+                number.map(Int64).ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
             }
         }
 
@@ -118,7 +120,7 @@ struct OutLine<'a>(&'a PricedLine);
 impl Serialize for OutLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let line = self.0;
-        let mut out = serializer.serialize_struct("PricedLine", 9)?;
+        let mut out = serializer.serialize_struct("PricedLine", 10)?;
         out.serialize_field("sku", &line.sku)?;
         out.serialize_field("quantity", &Text(line.quantity))?;
         out.serialize_field("unitPriceMinor", &Text(line.unit_price_minor))?;
@@ -129,6 +131,7 @@ impl Serialize for OutLine<'_> {
         out.serialize_field("taxRatePpm", &Text(line.tax_rate_ppm))?;
         if !line.promotion_id.is_empty() {
             out.serialize_field("promotionId", &line.promotion_id)?;
+            out.serialize_field("promotionCreatedVersion", &Text(line.promotion_created_version))?;
         }
         out.end()
     }
@@ -165,6 +168,7 @@ mod tests {
         assert_eq!(parse_request(b"{}").unwrap(), QuoteRequest::default());
     }
 
+    /// The control plane has the same rule: `TestOneRuleForJSON`.
     #[test]
     fn refuses_what_the_mapping_refuses() {
         for body in [
@@ -180,6 +184,13 @@ mod tests {
             r#"{"lines":[null]}"#,
             r#"{"currencyCode":1}"#,
             r#"{"currencyCode":"EUR","currency_code":"EUR"}"#,
+            r#"{"currencyCode":"EUR","currencyCode":"EUR"}"#,
+            r#"{"CurrencyCode":"EUR"}"#,
+            r#"{"currencyCode":"\ud800"}"#,
+            r#"{"lines":[{"quantity":"+1"}]}"#,
+            r#"{"lines":[{"quantity":" 1"}]}"#,
+            "\u{feff}{}",
+            "{}{}",
         ] {
             assert!(parse_request(body.as_bytes()).is_err(), "{body}");
         }

@@ -11,6 +11,7 @@ mod http;
 mod http2;
 mod json;
 mod metrics;
+mod origin;
 mod problem;
 mod process;
 mod quotes;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -135,5 +137,13 @@ pub(crate) fn register_snapshots(meter: &Meter, snapshots: &Snapshots) {
     let snapshots = snapshots.clone();
     meter.observed_counter("hybrid.snapshot.rejects", "{resource}", "Resources that were rejected", move || {
         snapshots.rejects()
+    });
+}
+
+/// Registers the count of connections that were closed at once, because as many were open as there may be.
+pub(crate) fn register_refused(meter: &Meter, refused: &Arc<AtomicU64>) {
+    let refused = Arc::clone(refused);
+    meter.observed_counter("hybrid.connections.refused", "{connection}", "Connections beyond the limit", move || {
+        refused.load(Ordering::Relaxed)
     });
 }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lifecycle::connections::Places;
 use lifecycle::{Drain, Failure, Readiness, Settings, State};
 use serde_json::json;
 use snapshot_client::{Backoff, Client, Node, Snapshots};
@@ -73,10 +74,14 @@ impl Process {
         let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
         let routes = http::routes(quotes, readiness.clone(), &meter);
         let answering = Answering::default();
+        let refused = Arc::default();
+        metrics::register_refused(&meter, &refused);
+        let places = || Places::new(config.connections, &refused);
+        let (grpc_places, http_places) = (places(), places());
         let workers = grpc.into_iter().zip(http_listeners).enumerate().map(|(number, (grpc, http))| {
             Worker {
-                grpc,
-                http,
+                grpc: (grpc, grpc_places.clone()),
+                http: (http, http_places.clone()),
                 pricing: pricing.clone(),
                 routes: routes.clone(),
                 readiness: readiness.clone(),

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
+use lifecycle::connections::Places;
 use lifecycle::{Draining, GrpcHealth, Readiness};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -21,8 +21,8 @@ pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// One runtime on one thread with its own listeners. A request is served on the thread of its connection.
 pub(crate) struct Worker {
-    pub(crate) grpc: StdListener,
-    pub(crate) http: StdListener,
+    pub(crate) grpc: (StdListener, Places),
+    pub(crate) http: (StdListener, Places),
     pub(crate) pricing: Pricing,
     pub(crate) routes: Router,
     pub(crate) readiness: Readiness,
@@ -78,11 +78,8 @@ impl Worker {
     }
 
     async fn serve(self) -> io::Result<()> {
-        let grpc = TcpListener::from_std(self.grpc)?;
-        let http = TcpListener::from_std(self.http)?.tap_io(|stream| {
-            // An error here shows at the first use of the stream.
-            let _ = stream.set_nodelay(true);
-        });
+        let (grpc, grpc_places) = (TcpListener::from_std(self.grpc.0)?, self.grpc.1);
+        let (http, http_places) = (TcpListener::from_std(self.http.0)?, self.http.1);
         let (grpc_done, after_grpc) = oneshot::channel::<()>();
         let (answering, deadline) = (self.answering, self.draining.clone());
 
@@ -91,28 +88,22 @@ impl Worker {
             .prepare();
         let server = http2::Server { pricing: self.pricing, routes, draining: self.draining };
         let grpc = async move {
-            server.serve(grpc).await;
+            server.serve(grpc, grpc_places).await;
             answering.done().await;
             drop(grpc_done);
         };
         // Ends last, so that /readyz can report the drain.
-        let http = axum::serve(http, self.routes).with_graceful_shutdown(async {
+        let http = lifecycle::serve_http(http, http_places, self.routes, async {
             let _ = after_grpc.await;
         });
-        let served = async {
-            let ((), http) = tokio::join!(grpc, http.into_future());
-            http
-        };
         let forced = async {
             deadline.begun().await;
             tokio::time::sleep(DRAIN_DEADLINE).await;
         };
         tokio::select! {
-            result = served => result,
-            () = forced => {
-                tracing::warn!("requests were still in flight at the drain's deadline");
-                Ok(())
-            }
+            _ = async { tokio::join!(grpc, http) } => {}
+            () = forced => tracing::warn!("requests were still in flight at the drain's deadline"),
         }
+        Ok(())
     }
 }

@@ -120,6 +120,7 @@ fn write_line(sku: &str, quantity: i64, line: &PricedLine<'_>, out: &mut Vec<u8>
     put_int(7, line.gross_minor, out);
     put_int(8, line.tax_rate_ppm, out);
     put_text(9, line.promotion_id.unwrap_or_default(), out);
+    put_int(10, line.promotion_created_version, out);
 }
 
 /// Appends a varint.
@@ -216,10 +217,10 @@ mod tests {
             id in "[0-9a-f-]{0,36}",
             at: (i64, i32),
             request in request(),
-            amounts: [i64; 11],
+            amounts: [i64; 12],
             promotion in option::of("[a-z]{0,64}"),
         ) {
-            let [version, a, b, c, d, e, f, discount_minor, net_minor, tax_minor, gross_minor] = amounts;
+            let [version, a, b, c, d, e, f, g, discount_minor, net_minor, tax_minor, gross_minor] = amounts;
             let line = PricedLine {
                 unit_price_minor: a,
                 discount_minor: b,
@@ -228,6 +229,7 @@ mod tests {
                 gross_minor: e,
                 tax_rate_ppm: f,
                 promotion_id: promotion.as_deref(),
+                promotion_created_version: g,
             };
             let quote = Quote {
                 snapshot_version: version,
@@ -248,6 +250,7 @@ mod tests {
                 gross_minor: e,
                 tax_rate_ppm: f,
                 promotion_id: promotion.clone().unwrap_or_default(),
+                promotion_created_version: g,
             });
             let expected = contract::QuoteResponse {
                 quote_id: id,

@@ -1,169 +1,30 @@
 //! The process, with a scripted control plane and the in-memory Kafka.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod node;
+
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, ExitStatus, Stdio};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use contracts::grpc::health::v1::health_client::HealthClient;
 use contracts::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus};
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{
-    QuoteLine, QuoteRequest, QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
+    QuoteRequest, QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
 };
-use contracts::hybrid::usage::v1::QuotePriced;
 use contracts::opentelemetry::proto::metrics::v1::metric::Data;
 use contracts::opentelemetry::proto::metrics::v1::number_data_point;
 use contracts::opentelemetry::proto::trace::v1::Span;
-use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
+use fake_control_plane::ControlPlane;
 use fake_otlp::{Attributes, Received, Receiver, attributes};
-use harness::{Program, free_address};
-use http::HeaderMap;
-use kafka::consumer::BaseConsumer;
-use kafka::mocking::MockCluster;
-use kafka::{ClientConfig, Message};
+use harness::free_address;
 use prost::Message as _;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tonic::transport::Channel;
+use serde_json::json;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
-const WAIT: Duration = Duration::from_secs(30);
-const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-
-struct DataPlane {
-    program: Program,
-    http: SocketAddr,
-    grpc: SocketAddr,
-    _state: TempDir,
-}
-
-fn command(http: SocketAddr, grpc: SocketAddr) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_data-plane"));
-    command
-        .env("NODE_ID", "node-1")
-        .env("HTTP_PORT", http.port().to_string())
-        .env("GRPC_PORT", grpc.port().to_string())
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .env_remove("QUOTE_DELAY_US")
-        .stdout(Stdio::null());
-    command
-}
-
-impl DataPlane {
-    fn start(control_plane: &str, kafka: &str, variables: &[(&str, &str)]) -> Self {
-        let (http, grpc, state) = (free_address(), free_address(), tempfile::tempdir().unwrap());
-        let mut command = command(http, grpc);
-        command
-            .env("STATE_DIR", state.path())
-            .env("CONTROL_PLANE_GRPC", control_plane)
-            .env("ConnectionStrings__kafka", kafka)
-            .envs(variables.iter().copied());
-        let node = Self { program: Program::spawn(&mut command), http, grpc, _state: state };
-        node.until("it listens", || TcpStream::connect(node.http).is_ok());
-        node
-    }
-
-    /// One request over HTTP/1.1: status, content type and body.
-    fn http(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String, Value) {
-        let mut stream = TcpStream::connect(self.http).unwrap();
-        stream.set_read_timeout(Some(WAIT)).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        // The server may answer, and close, before it has read a body that is too large.
-        let _ = stream.write_all(body);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-        let content_type =
-            head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default().to_owned();
-        (head[9..12].parse().unwrap(), content_type, serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    fn quote_json(&self, body: &[u8]) -> (u16, String, Value) {
-        self.http("POST", "/v1/quotes", "", body)
-    }
-
-    fn ready(&self) -> (u16, Value) {
-        let (status, _, body) = self.http("GET", "/readyz", "", b"");
-        (status, body)
-    }
-
-    async fn channel(&self) -> Channel {
-        Channel::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
-    }
-
-    fn until(&self, what: &str, condition: impl Fn() -> bool) {
-        let until = Instant::now() + WAIT;
-        while !condition() {
-            assert!(Instant::now() < until, "{what}: did not happen");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn terminate(&mut self) -> ExitStatus {
-        self.program.terminate()
-    }
-}
-
-fn cluster() -> MockCluster {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("hybrid.quotes.v1", 4, 1).unwrap();
-    cluster
-}
-
-/// No server listens there.
-const NOWHERE: &str = "127.0.0.1:1";
-
-async fn catalog(control: &ControlPlane) -> Session {
-    let mut session = control.accept().await.unwrap();
-    session.hello().await.unwrap();
-    let resources =
-        vec![item("mug", 1050, 1), item("pen", 199, 2), tax_rule("DE", 190_000, 3), promotion("ten", 100_000, 4)];
-    let update = whole("first", 4, resources);
-    let digest = update.digest;
-    session.update(update).await.unwrap();
-    session.ack().await.unwrap();
-    session.keep_alive(4, digest);
-    session
-}
-
-fn basket(sku: &str, quantity: i64) -> QuoteRequest {
-    QuoteRequest {
-        currency_code: "EUR".into(),
-        jurisdiction: "DE".into(),
-        lines: vec![QuoteLine { sku: sku.into(), quantity }],
-        coupons: vec![],
-    }
-}
-
-fn events(cluster: &MockCluster, count: usize) -> Vec<(QuotePriced, Vec<(String, String)>)> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", cluster.bootstrap_servers())
-        .set("group.id", "test")
-        .set("auto.offset.reset", "earliest")
-        .create()
-        .unwrap();
-    consumer.subscribe(&["hybrid.quotes.v1"]).unwrap();
-    let (mut events, until) = (Vec::new(), Instant::now() + WAIT);
-    while events.len() < count {
-        assert!(Instant::now() < until, "{} of {count} events came", events.len());
-        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let event = QuotePriced::decode(message.payload().unwrap()).unwrap();
-        assert_eq!(message.key(), event.quote.as_ref().map(|quote| quote.quote_id.as_bytes()));
-        let headers = message.headers();
-        let header =
-            |h: &kafka::message::Header<'_>| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap()).into_owned());
-        events.push((event, headers.iter().map(header).collect()));
-    }
-    events
-}
+use node::{DataPlane, NOWHERE, TRACE, basket, call, catalog, cluster, command, events};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quotes_over_grpc_and_json_are_alike_and_reported() {
@@ -177,12 +38,14 @@ async fn quotes_over_grpc_and_json_are_alike_and_reported() {
     let quote = client.quote(request).await.unwrap().into_inner();
     assert_eq!((quote.net_minor, quote.discount_minor, quote.snapshot_version), (2835, 315, 4));
     assert_eq!((quote.tax_minor, quote.gross_minor, quote.lines[0].promotion_id.as_str()), (539, 3374, "ten"));
+    assert_eq!(quote.lines[0].promotion_created_version, 4);
     assert_eq!(uuid::Uuid::parse_str(&quote.quote_id).unwrap().get_version_num(), 7);
 
     let body = json!({"currencyCode": "EUR", "jurisdiction": "DE", "lines": [{"sku": "mug", "quantity": "3"}]});
     let (status, content_type, answer) = node.quote_json(body.to_string().as_bytes());
     assert_eq!((status, content_type.as_str()), (200, "application/json"));
     assert_eq!((&answer["grossMinor"], &answer["lines"][0]["promotionId"]), (&"3374".into(), &"ten".into()));
+    assert_eq!(answer["lines"][0]["promotionCreatedVersion"], "4");
 
     let events = events(&cluster, 2);
     let (event, headers) =
@@ -293,49 +156,6 @@ async fn errors_are_typed_over_grpc() {
     assert_eq!(seen, expected.map(|(id, result)| (id.to_owned(), result.to_owned())));
 }
 
-/// What a bare HTTP/2 client is answered: headers, body, and trailers if there are any.
-struct Answer {
-    http: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    trailers: Option<HeaderMap>,
-}
-
-impl Answer {
-    fn status(&self) -> &str {
-        self.trailers.as_ref().unwrap_or(&self.headers)["grpc-status"].to_str().unwrap()
-    }
-}
-
-/// Sends `parts` of a body one by one, each once the one before is received; the last ends the request unless `open`.
-async fn call(node: &DataPlane, path: &str, headers: &[(&str, &str)], parts: &[&[u8]], open: bool) -> Answer {
-    let stream = tokio::net::TcpStream::connect(node.grpc).await.unwrap();
-    let (client, mut connection) = h2::client::handshake(stream).await.unwrap();
-    let mut pings = connection.ping_pong().unwrap();
-    tokio::spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let mut request = http::Request::post(format!("http://{}{path}", node.grpc)).header("te", "trailers");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
-    for (number, part) in parts.iter().enumerate() {
-        if body.send_data(part.to_vec().into(), !open && number + 1 == parts.len()).is_err() {
-            // The request was answered before it had ended.
-            break;
-        }
-        // The node has read what was sent before.
-        pings.ping(h2::Ping::opaque()).await.unwrap();
-    }
-    let (head, mut stream) = answer.await.unwrap().into_parts();
-    let mut answer = Answer { http: head.status.as_u16(), headers: head.headers, body: Vec::new(), trailers: None };
-    while let Some(data) = stream.data().await {
-        answer.body.extend_from_slice(&data.unwrap());
-    }
-    answer.trailers = stream.trailers().await.unwrap();
-    answer
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quote_is_answered_however_it_comes() {
     const QUOTE: &str = "/hybrid.pricing.v1.PricingService/Quote";
@@ -426,6 +246,17 @@ async fn errors_are_problems_over_http() {
         "POST /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}",
     );
     assert!(gzip.starts_with("HTTP/1.1 415") && gzip.contains("\r\naccept-encoding: identity\r\n"), "{gzip}");
+    // A page of another origin must not make a browser ask, and a query would be ignored.
+    let quote = line(r#"{"sku":"mug","quantity":1}"#);
+    for (path, headers, status, reason) in [
+        ("/v1/quotes", "origin: https://example.org\r\n", 403, "CROSS_ORIGIN"),
+        ("/v1/quotes", "sec-fetch-site: cross-site\r\ncontent-type: text/plain\r\n", 403, "CROSS_ORIGIN"),
+        ("/v1/quotes?colour=red", "", 400, "QUERY_UNKNOWN"),
+    ] {
+        let (answered, _, problem) = node.http("POST", path, headers, &quote);
+        assert_eq!((answered, problem["reason"].as_str()), (status, Some(reason)), "{path} {headers}");
+    }
+    assert_eq!(node.http("POST", "/v1/quotes", "origin: http://x\r\n", &quote).0, 200);
     let get = raw("GET /v1/quotes HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert!(get.starts_with("HTTP/1.1 405") && get.contains("\r\nallow: POST\r\n"), "{get}");
     let (_, _, problem) = node.quote_json(&line(r#"{"sku":"mug","quantity":0}"#));
@@ -451,7 +282,7 @@ async fn the_drain_flushes_events_and_ends_streams() {
     let start = Instant::now();
     assert!(node.terminate().success());
     assert!(start.elapsed() < Duration::from_secs(8), "an idle stream, or a silent caller, holds up the drain");
-    assert!(open.message().await.is_ok_and(|end| end.is_none()));
+    assert_eq!(open.message().await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(events(&cluster, 500).len(), 500);
 }
 

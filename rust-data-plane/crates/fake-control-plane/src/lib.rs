@@ -269,6 +269,7 @@ pub fn tax_rule(jurisdiction: &str, rate_ppm: i64, version: i64) -> Resource {
 pub fn promotion(promotion_id: &str, percent_off_ppm: i64, version: i64) -> Resource {
     let promotion = Promotion {
         promotion_id: promotion_id.into(),
+        created_version: version,
         name: promotion_id.into(),
         discount: Some(promotion::Discount::PercentOffPpm(percent_off_ppm)),
         budget: Some(Money { currency_code: "EUR".into(), minor_units: 1_000_000_000 }),

@@ -17,6 +17,8 @@ use crate::readiness::Readiness;
 
 /// How often a watched status is checked.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// A request holds the name of a service.
+const MAX_REQUEST: usize = 4 << 10;
 
 /// `GET /livez` and `GET /readyz`.
 pub fn routes(readiness: Readiness) -> Router {
@@ -46,7 +48,7 @@ pub struct GrpcHealth {
 impl GrpcHealth {
     /// The service to be added to a server.
     pub fn server(readiness: Readiness, services: &'static [&'static str]) -> HealthServer<Self> {
-        HealthServer::new(Self { readiness, services })
+        HealthServer::new(Self { readiness, services }).max_decoding_message_size(MAX_REQUEST)
     }
 
     fn status(&self, service: &str) -> ServingStatus {
@@ -77,10 +79,16 @@ impl Health for GrpcHealth {
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<tonic::Response<Self::WatchStream>, Status> {
         let (health, service) = (self.clone(), request.into_inner().service);
         let mut last = None;
-        let changes = IntervalStream::new(tokio::time::interval(WATCH_EVERY)).filter_map(move |_| {
-            let status = health.status(&service);
-            (last.replace(status) != Some(status)).then(|| Ok(HealthCheckResponse { status: status.into() }))
+        // At the drain, after the last status, the stream ends: an open watch must not hold it up.
+        let statuses = IntervalStream::new(tokio::time::interval(WATCH_EVERY)).map(move |_| {
+            let ends = health.readiness.is_draining();
+            (health.status(&service), ends)
         });
+        let mut ended = false;
+        let changes = statuses
+            .take_while(move |(_, ends)| !std::mem::replace(&mut ended, *ends))
+            .filter(move |(status, _)| last.replace(*status) != Some(*status))
+            .map(|(status, _)| Ok(HealthCheckResponse { status: status.into() }));
         Ok(tonic::Response::new(Box::pin(changes)))
     }
 }

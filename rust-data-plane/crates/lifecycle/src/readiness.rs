@@ -67,6 +67,11 @@ impl Readiness {
         self.tasks.write().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
+    /// Whether the drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.draining.now()
+    }
+
     /// Whether the process is ready.
     pub fn is_ready(&self) -> bool {
         let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);

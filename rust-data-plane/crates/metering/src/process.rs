@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lifecycle::connections::Places;
 use lifecycle::{Drain, Failure, Readiness, Settings, State};
 use telemetry::{Service, Telemetry};
 use tokio::net::TcpListener;
@@ -10,6 +12,8 @@ use crate::config::{Config, PROGRAM};
 use crate::worker::{Stop, Worker};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// The port serves health checks only.
+const MAX_CONNECTIONS: usize = 100;
 const WATCH: Duration = Duration::from_secs(1);
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -77,11 +81,12 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
             }
         }
     };
-    let http = axum::serve(listener, lifecycle::routes(readiness));
+    let places = Places::new(MAX_CONNECTIONS, &Arc::default());
+    let http = lifecycle::serve_http(listener, places, lifecycle::routes(readiness), std::future::pending());
     let result = tokio::select! {
         result = work => result,
         result = hung => result,
-        served = http.into_future() => served.map_err(Failure::from),
+        () = http => Ok(()),
     };
     if thread.is_finished() {
         // A panic has been printed by its thread.

@@ -27,9 +27,11 @@ struct Key {
 #[derive(Debug, Default)]
 struct Window {
     quotes: i64,
-    /// By sku and promotion id.
-    lines: HashMap<(String, String), Sums>,
+    lines: HashMap<Name, Sums>,
 }
+
+/// Sku, promotion id, and the promotion's created version: an id that was given again is another promotion.
+type Name = (String, String, i64);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
@@ -67,7 +69,7 @@ impl Sums {
 
 impl Window {
     /// Whether the quote with these lines fits: no sum leaves int64, and the record stays within its size.
-    fn takes(&self, lines: &HashMap<(String, String), Sums>) -> bool {
+    fn takes(&self, lines: &HashMap<Name, Sums>) -> bool {
         self.lines.len() + lines.len() <= MAX_LINES
             && self.quotes < i64::MAX
             && lines.iter().all(|(key, sums)| self.lines.get(key).is_none_or(|held| held.plus(*sums).is_some()))
@@ -78,10 +80,10 @@ impl Windows {
     /// Adds a quote. False, and nothing changed, when its own lines do not sum up within int64 or it has no time.
     pub fn add(&mut self, quote: QuoteResponse) -> bool {
         let Some(priced_at) = quote.priced_at else { return false };
-        let mut lines: HashMap<(String, String), Sums> = HashMap::with_capacity(quote.lines.len());
+        let mut lines: HashMap<Name, Sums> = HashMap::with_capacity(quote.lines.len());
         for line in quote.lines {
             let sums = Sums::of(&line);
-            let held = lines.entry((line.sku, line.promotion_id)).or_default();
+            let held = lines.entry((line.sku, line.promotion_id, line.promotion_created_version)).or_default();
             match held.plus(sums) {
                 Some(more) => *held = more,
                 None => return false,
@@ -121,7 +123,7 @@ fn record(key: Key, window: Window) -> UsageWindow {
     let mut lines: Vec<UsageLine> = window
         .lines
         .into_iter()
-        .map(|((sku, promotion_id), sums)| UsageLine {
+        .map(|((sku, promotion_id, promotion_created_version), sums)| UsageLine {
             sku,
             promotion_id,
             lines: sums.lines,
@@ -130,9 +132,16 @@ fn record(key: Key, window: Window) -> UsageWindow {
             net_minor: sums.net,
             tax_minor: sums.tax,
             gross_minor: sums.gross,
+            promotion_created_version,
         })
         .collect();
-    lines.sort_by(|one, other| (&one.sku, &one.promotion_id).cmp(&(&other.sku, &other.promotion_id)));
+    lines.sort_by(|one, other| {
+        (&one.sku, &one.promotion_id, one.promotion_created_version).cmp(&(
+            &other.sku,
+            &other.promotion_id,
+            other.promotion_created_version,
+        ))
+    });
     UsageWindow {
         window_start: Some(Timestamp { seconds: key.start, nanos: 0 }),
         window_end: Some(Timestamp { seconds: key.start.saturating_add(WINDOW_SECONDS), nanos: 0 }),

@@ -9,17 +9,27 @@ use metering::{WINDOW_SECONDS, Windows};
 use proptest::prelude::*;
 use prost_types::Timestamp;
 
-/// (window, currency, jurisdiction, sku, promotion) → lines, quantity, discount, net, tax, gross
-type Lines = BTreeMap<(i64, String, String, String, String), [i128; 6]>;
+/// (window, currency, jurisdiction, sku, promotion, its created version) → lines, quantity, discount, net, tax, gross
+type Lines = BTreeMap<(i64, String, String, String, String, i64), [i128; 6]>;
 /// (window, currency, jurisdiction) → quotes
 type Quotes = BTreeMap<(i64, String, String), i128>;
 
 fn quote() -> impl Strategy<Value = QuoteResponse> {
     let amount = || prop_oneof![4 => 0i64..1_000, 1 => 0i64..=i64::MAX / 4];
-    let line = ("[ab]", "[pq]?", 1i64..1_000_000, amount(), amount(), amount(), amount()).prop_map(
-        |(sku, promotion_id, quantity, discount_minor, net_minor, tax_minor, gross_minor)| PricedLine {
+    let line = ("[ab]", "[pq]?", 0i64..3, 1i64..1_000_000, amount(), amount(), amount(), amount()).prop_map(
+        |(
             sku,
             promotion_id,
+            promotion_created_version,
+            quantity,
+            discount_minor,
+            net_minor,
+            tax_minor,
+            gross_minor,
+        )| PricedLine {
+            sku,
+            promotion_id,
+            promotion_created_version,
             quantity,
             discount_minor,
             net_minor,
@@ -55,8 +65,9 @@ fn of_quotes(quotes: &[QuoteResponse]) -> (Lines, Quotes) {
         *counts.entry(key.clone()).or_default() += 1;
         for l in &quote.lines {
             let (window, currency, jurisdiction) = key.clone();
+            let promotion = (l.promotion_id.clone(), l.promotion_created_version);
             let sums =
-                lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
+                lines.entry((window, currency, jurisdiction, l.sku.clone(), promotion.0, promotion.1)).or_default();
             add(sums, [1, l.quantity, l.discount_minor, l.net_minor, l.tax_minor, l.gross_minor]);
         }
     }
@@ -70,12 +81,14 @@ fn of_records(records: &[UsageWindow]) -> (Lines, Quotes) {
         assert_eq!(record.window_end.unwrap().seconds, window + WINDOW_SECONDS);
         let key = (window, record.currency_code.clone(), record.jurisdiction.clone());
         *counts.entry(key.clone()).or_default() += i128::from(record.quotes);
-        let names: Vec<_> = record.lines.iter().map(|l| (&l.sku, &l.promotion_id)).collect();
+        let names: Vec<_> =
+            record.lines.iter().map(|l| (&l.sku, &l.promotion_id, l.promotion_created_version)).collect();
         assert!(names.is_sorted_by(|one, other| one < other), "{names:?}");
         for l in &record.lines {
             let (window, currency, jurisdiction) = key.clone();
+            let promotion = (l.promotion_id.clone(), l.promotion_created_version);
             let sums =
-                lines.entry((window, currency, jurisdiction, l.sku.clone(), l.promotion_id.clone())).or_default();
+                lines.entry((window, currency, jurisdiction, l.sku.clone(), promotion.0, promotion.1)).or_default();
             add(sums, [l.lines, l.quantity, l.discount_minor, l.net_minor, l.tax_minor, l.gross_minor]);
         }
     }

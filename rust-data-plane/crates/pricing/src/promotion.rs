@@ -34,6 +34,8 @@ impl Discount {
 pub struct PromotionTerms<'a> {
     /// Its natural key.
     pub promotion_id: &'a str,
+    /// The catalog version that created it; 0 if that is not known.
+    pub created_version: i64,
     /// What it takes off a line.
     pub discount: Option<Discount>,
     /// The skus it applies to; empty means all.
@@ -58,6 +60,7 @@ pub struct PromotionTerms<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promotion {
     id: Box<str>,
+    created_version: i64,
     pub(crate) skus: Box<[Box<str>]>,
     discount: Discount,
     coupon: Box<str>,
@@ -109,6 +112,7 @@ impl Promotion {
         skus.dedup();
         Ok(Self {
             id: terms.promotion_id.into(),
+            created_version: terms.created_version,
             skus: skus.into(),
             discount,
             coupon: terms.coupon.into(),
@@ -123,6 +127,11 @@ impl Promotion {
     /// Its natural key.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The catalog version that created it, which tells it from others that had its id before.
+    pub fn created_version(&self) -> i64 {
+        self.created_version
     }
 
     /// Whether a line of `quantity` pieces gets it, the sku apart.

@@ -49,6 +49,8 @@ pub struct PricedLine<'s> {
     pub tax_rate_ppm: i64,
     /// The promotion that was granted.
     pub promotion_id: Option<&'s str>,
+    /// The catalog version that created it; 0 if there is none.
+    pub promotion_created_version: i64,
 }
 
 /// Sums over lines.
@@ -149,7 +151,7 @@ impl<'s> Basket<'s> {
         coupons: &[C],
     ) -> Option<PricedLine<'s>> {
         let list = item.unit_price_minor.checked_mul(quantity)?;
-        let mut best: Option<(i64, &'s str)> = None;
+        let mut best: Option<(i64, &'s Promotion)> = None;
         for promotion in listed.iter().chain(self.snapshot.everywhere()) {
             if !promotion.applies(self.currency, quantity, coupons, self.now) {
                 continue;
@@ -157,10 +159,10 @@ impl<'s> Basket<'s> {
             let discount = promotion.discount(list, quantity)?;
             let better = match best {
                 None => discount > 0,
-                Some((most, id)) => discount > most || (discount == most && promotion.id() < id),
+                Some((most, other)) => discount > most || (discount == most && promotion.id() < other.id()),
             };
             if better {
-                best = Some((discount, promotion.id()));
+                best = Some((discount, &**promotion));
             }
         }
         let discount_minor = best.map_or(0, |(discount, _)| discount);
@@ -173,7 +175,8 @@ impl<'s> Basket<'s> {
             tax_minor,
             gross_minor: net_minor.checked_add(tax_minor)?,
             tax_rate_ppm,
-            promotion_id: best.map(|(_, id)| id),
+            promotion_id: best.map(|(_, promotion)| promotion.id()),
+            promotion_created_version: best.map_or(0, |(_, promotion)| promotion.created_version()),
         })
     }
 }

@@ -67,6 +67,7 @@ fn snapshot(catalog: &Value) -> Snapshot {
         };
         let terms = PromotionTerms {
             promotion_id: text(&promotion["promotionId"]),
+            created_version: 0,
             discount: Some(discount),
             skus: &strings(&promotion["skus"]),
             coupon: text(&promotion["coupon"]),

@@ -96,9 +96,15 @@ fn at(seconds: i64) -> Instant {
     Instant { seconds, nanos: 0 }
 }
 
+/// One that differs between ids.
+fn created_version(id: &str) -> i64 {
+    id.bytes().map(i64::from).sum::<i64>() + 1
+}
+
 fn promotion(promo: &Promo) -> Promotion {
     Promotion::new(&PromotionTerms {
         promotion_id: &promo.id,
+        created_version: created_version(&promo.id),
         discount: Some(promo.discount),
         skus: &promo.skus,
         coupon: &promo.coupon,
@@ -175,6 +181,7 @@ fn price_with(snapshot: &Snapshot, basket: &[(&str, i64)], coupons: &[&str]) -> 
     let quote = quote(snapshot, request, at(NOW)).map_err(|error: QuoteError| error.reason())?;
     assert_eq!(quote.snapshot_version, snapshot.version());
     let lines = quote.lines.iter().map(|line| {
+        assert_eq!(line.promotion_created_version, line.promotion_id.map_or(0, created_version));
         let [discount, net, tax, gross] =
             [line.discount_minor, line.net_minor, line.tax_minor, line.gross_minor].map(i128::from);
         (discount, net, tax, gross, line.promotion_id.unwrap_or("").to_owned())

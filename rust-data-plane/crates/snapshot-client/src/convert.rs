@@ -66,6 +66,7 @@ fn promotion(promotion: &catalog::Promotion) -> Result<Promotion, Invalid> {
     let instant = |at: &prost_types::Timestamp| Instant { seconds: at.seconds, nanos: at.nanos };
     Promotion::new(&PromotionTerms {
         promotion_id: &promotion.promotion_id,
+        created_version: promotion.created_version,
         discount: promotion.discount.as_ref().map(|discount| match discount {
             catalog::promotion::Discount::PercentOffPpm(ppm) => Discount::PercentOffPpm(*ppm),
             catalog::promotion::Discount::AmountOffMinor(amount) => Discount::AmountOffMinor(*amount),

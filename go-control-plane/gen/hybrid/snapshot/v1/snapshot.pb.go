@@ -30,6 +30,9 @@
 //     a piece of one, ends the stream, and so does a control plane that misses three heartbeats. The node reconnects with
 //     full-jitter backoff, and keeps its last good state meanwhile.
 //
+// Versions only grow, but not always by one: after a restore of the store they go on at the time in microseconds, so that none
+// is given twice.
+//
 // A message that cannot be decoded ends the stream with INTERNAL, which is gRPC's own code for it.
 //
 // The digest of a state is the wrapping 64-bit sum, over all its resources, of FNV-1a-64 of the UTF-8 text

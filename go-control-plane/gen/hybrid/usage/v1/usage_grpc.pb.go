@@ -43,7 +43,7 @@ const (
 //
 // Reads the ledger.
 type LedgerServiceClient interface {
-	// Sums over all that is booked.
+	// Sums over all that was ever booked.
 	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
 	// The booked entries, oldest first.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
@@ -83,7 +83,7 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, in *ListEntriesRe
 //
 // Reads the ledger.
 type LedgerServiceServer interface {
-	// Sums over all that is booked.
+	// Sums over all that was ever booked.
 	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
 	// The booked entries, oldest first.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)

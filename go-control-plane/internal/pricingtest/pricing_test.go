@@ -1,4 +1,4 @@
-package pricing_test
+package pricingtest_test
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/money"
-	"hybrid/control-plane/internal/pricing"
+	"hybrid/control-plane/internal/pricingtest"
 )
 
 type vector struct {
@@ -60,7 +60,7 @@ func TestGoldenVectors(t *testing.T) {
 }
 
 func (v vector) run(t *testing.T) {
-	c := pricing.NewCatalog(
+	c := pricingtest.NewCatalog(
 		decode(t, v.Catalog.Items, contract.ToItem, func() *catalogv1.Item { return &catalogv1.Item{} }),
 		decode(t, v.Catalog.TaxRules, contract.ToTaxRule, func() *catalogv1.TaxRule { return &catalogv1.TaxRule{} }),
 		decode(t, v.Catalog.Promotions, func(m *catalogv1.Promotion) catalog.Promotion {
@@ -72,13 +72,13 @@ func (v vector) run(t *testing.T) {
 	if err := protojson.Unmarshal(v.Request, &m); err != nil {
 		t.Fatal(err)
 	}
-	request := pricing.Request{Currency: m.GetCurrencyCode(), Jurisdiction: m.GetJurisdiction(), Coupons: m.GetCoupons()}
+	request := pricingtest.Request{Currency: m.GetCurrencyCode(), Jurisdiction: m.GetJurisdiction(), Coupons: m.GetCoupons()}
 	for _, l := range m.GetLines() {
-		request.Lines = append(request.Lines, pricing.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+		request.Lines = append(request.Lines, pricingtest.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()})
 	}
 	quote, err := c.Price(request, v.Now)
 	if v.Error != nil {
-		var failure *pricing.Error
+		var failure *pricingtest.Error
 		if !errors.As(err, &failure) || string(failure.Reason) != v.Error.Reason || failure.Field != v.Error.Field {
 			t.Fatalf("got %+v, %v; want %+v", quote, err, *v.Error)
 		}
@@ -109,7 +109,7 @@ func decode[M proto.Message, R any](t *testing.T, raw []json.RawMessage, convert
 	return list
 }
 
-func response(r pricing.Request, q pricing.Quote) *pricingv1.QuoteResponse {
+func response(r pricingtest.Request, q pricingtest.Quote) *pricingv1.QuoteResponse {
 	m := &pricingv1.QuoteResponse{
 		CurrencyCode: r.Currency, Jurisdiction: r.Jurisdiction,
 		DiscountMinor: q.Discount, NetMinor: q.Net, TaxMinor: q.Tax, GrossMinor: q.Gross,
@@ -127,7 +127,7 @@ func response(r pricing.Request, q pricing.Quote) *pricingv1.QuoteResponse {
 func TestQuotesAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		price := rapid.Int64Range(0, catalog.MaxAmountMinor).Draw(t, "price")
-		quantity := rapid.Int64Range(1, pricing.MaxQuantity).Draw(t, "quantity")
+		quantity := rapid.Int64Range(1, pricingtest.MaxQuantity).Draw(t, "quantity")
 		rate := rapid.Int64Range(0, money.Million).Draw(t, "rate")
 		promotions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) catalog.Promotion {
 			p := catalog.Promotion{
@@ -146,8 +146,8 @@ func TestQuotesAddUp(t *testing.T) {
 		}), 0, 5).Draw(t, "promotions")
 		item := catalog.Item{SKU: "sku", UnitPrice: money.Money{Currency: "EUR", Minor: price}}
 		rule := catalog.TaxRule{Jurisdiction: "DE", RatePPM: rate}
-		request := pricing.Request{Currency: "EUR", Jurisdiction: "DE", Lines: []pricing.Line{{SKU: "sku", Quantity: quantity}}}
-		c := pricing.NewCatalog([]catalog.Item{item}, []catalog.TaxRule{rule}, promotions)
+		request := pricingtest.Request{Currency: "EUR", Jurisdiction: "DE", Lines: []pricingtest.Line{{SKU: "sku", Quantity: quantity}}}
+		c := pricingtest.NewCatalog([]catalog.Item{item}, []catalog.TaxRule{rule}, promotions)
 		quote, err := c.Price(request, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +162,7 @@ func TestQuotesAddUp(t *testing.T) {
 			t.Fatalf("promotion %q gives %d", line.PromotionID, line.Discount)
 		}
 		for _, p := range promotions {
-			alone := pricing.NewCatalog([]catalog.Item{item}, []catalog.TaxRule{rule}, []catalog.Promotion{p})
+			alone := pricingtest.NewCatalog([]catalog.Item{item}, []catalog.TaxRule{rule}, []catalog.Promotion{p})
 			other, err := alone.Price(request, time.Now())
 			if err != nil {
 				t.Fatal(err)

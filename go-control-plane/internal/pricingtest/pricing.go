@@ -1,6 +1,6 @@
-// Package pricing implements the pricing rules of the contract: the price of a basket at an instant under one catalog, exactly
-// and without I/O.
-package pricing
+// Package pricingtest has the pricing rules of the contract in Go, for tests: the price of a basket at an instant under one catalog,
+// exactly and without I/O. Data planes have their own, and both are held to the same vectors.
+package pricingtest
 
 import (
 	"fmt"

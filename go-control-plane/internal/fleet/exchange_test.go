@@ -1,0 +1,175 @@
+package fleet_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"hybrid/control-plane/internal/catalog"
+	"hybrid/control-plane/internal/fleet"
+)
+
+// plane is the registry of one of several control planes on one store.
+func plane(t *testing.T, s *store, now func() time.Time) (r *fleet.Registry, stop func()) {
+	t.Helper()
+	r = fleet.NewRegistry(now)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	return r, stop
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(what)
+		}
+	}
+}
+
+func at(seconds int) func() time.Time {
+	return func() time.Time { return instant.Add(time.Duration(seconds) * time.Second) }
+}
+
+// Each of two control planes lists the nodes of both, and neither changes those of the other.
+func TestControlPlanesShareTheFleet(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{}}
+	a, stopA := plane(t, s, at(0))
+	one := a.Connect("one", "1", 1)
+	one.Acknowledged(7, instant, true, nil, []fleet.Reject{{Key: key("a"), Code: "X"}})
+	eventually(t, "the store has the node", func() bool { n, _ := s.get("one"); return n.AppliedVersion == 7 && len(n.Rejects) == 1 })
+	b, _ := plane(t, s, at(1))
+	two := b.Connect("two", "1", 1)
+	eventually(t, "b lists both", func() bool {
+		n, ok := b.Node("one")
+		return ok && n.Connected && len(n.Rejects) == 1 && len(b.Nodes()) == 2
+	})
+	eventually(t, "a lists both", func() bool { n, ok := a.Node("two"); return ok && n.Connected && len(a.Nodes()) == 2 })
+	if n, _ := a.Node("one"); !n.Connected || !a.Own(n) || b.Own(n) {
+		t.Errorf("%+v", n)
+	}
+	two.Acknowledged(8, instant, true, nil, nil)
+	eventually(t, "a hears how far the node of b is", func() bool { n, _ := a.Node("two"); return n.AppliedVersion == 8 })
+
+	// The node moves to b; what a says of its old session then changes nothing.
+	moved := b.Connect("one", "2", 7)
+	eventually(t, "the store knows b as the owner", func() bool { n, _ := s.get("one"); return b.Own(n) && n.Connected })
+	one.Disconnect()
+	eventually(t, "a knows that the node is connected to b", func() bool { n, _ := a.Node("one"); return b.Own(n) && n.Connected })
+	if n, _ := s.get("one"); !b.Own(n) || !n.Connected || len(n.Rejects) != 1 {
+		t.Errorf("stored: %+v", n)
+	}
+	moved.Acknowledged(9, instant, false, []catalog.Key{key("a")}, nil)
+	eventually(t, "a hears that the reject is gone", func() bool { n, _ := a.Node("one"); return len(n.Rejects) == 0 && n.AppliedVersion == 9 })
+
+	// It moves back, and a ends in order: the node is not connected any more.
+	back := a.Connect("one", "2", 9)
+	back.Disconnect()
+	stopA()
+	if n, _ := s.get("one"); !b.Own(n) {
+		t.Errorf("an earlier session took the node: %+v", n)
+	}
+}
+
+// The nodes of a control plane that is gone are not connected.
+func TestNodesOfADeadControlPlane(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{"n": {ID: "n", Connected: true, Owner: "dead"}}, seen: map[string]bool{"dead": true}}
+	r, _ := plane(t, s, at(0))
+	eventually(t, "the node is connected while its control plane is alive", func() bool { n, ok := r.Node("n"); return ok && n.Connected })
+	s.mu.Lock()
+	s.dead = map[string]bool{"dead": true}
+	s.mu.Unlock()
+	eventually(t, "the node is not connected", func() bool { n, _ := r.Node("n"); return !n.Connected })
+}
+
+// What a node answered before the store was read counts more than what the store has.
+func TestAnswersBeforeTheStoreWasRead(t *testing.T) {
+	stored := []fleet.Reject{{Key: key("a"), Code: "OLD"}, {Key: key("b"), Code: "OLD"}, {Key: key("c"), Code: "OLD"}}
+	for name, c := range map[string]struct {
+		answer func(*fleet.Session)
+		want   string
+	}{
+		"nothing": {func(*fleet.Session) {}, "a OLD b OLD c OLD "},
+		"a delta": {func(s *fleet.Session) {
+			s.Acknowledged(2, instant, false, []catalog.Key{key("a"), key("b")}, []fleet.Reject{{Key: key("b"), Code: "NEW"}})
+		}, "b NEW c OLD "},
+		"the whole": {func(s *fleet.Session) { s.Acknowledged(2, instant, true, nil, nil) }, ""},
+		"the whole and a delta": {func(s *fleet.Session) {
+			s.Acknowledged(2, instant, true, nil, []fleet.Reject{{Key: key("d"), Code: "NEW"}})
+			s.Acknowledged(3, instant, false, []catalog.Key{key("a")}, nil)
+		}, "d NEW "},
+	} {
+		s := &store{saved: map[string]fleet.Node{"n": {ID: "n", Rejects: stored}}}
+		r := fleet.NewRegistry(clock)
+		c.answer(r.Connect("n", "1", 1))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+		text := func(n fleet.Node) (text string) {
+			for _, reject := range n.Rejects {
+				text += reject.Key.Name + " " + reject.Code + " "
+			}
+			return text
+		}
+		eventually(t, name+": not stored", func() bool { n, _ := s.get("n"); return n.Connected && text(n) == c.want })
+		if n, _ := r.Node("n"); text(n) != c.want {
+			t.Errorf("%s: %q, want %q", name, text(n), c.want)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A store that has forgotten this control plane, as after a restore, gets all of its nodes again.
+func TestAStoreThatForgot(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{}}
+	r, _ := plane(t, s, at(0))
+	r.Connect("n", "1", 1)
+	eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
+	s.mu.Lock()
+	s.saved, s.seen = map[string]fleet.Node{}, nil
+	s.mu.Unlock()
+	eventually(t, "stored again", func() bool { n, _ := s.get("n"); return n.Connected })
+}
+
+// Many changes of versions alone are few writes.
+func TestVersionsAloneAreSavedRarely(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{}}
+	r := fleet.NewRegistry(at(0))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx, s, 20*time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	n := r.Connect("n", "1", 1)
+	eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
+	_, before := s.get("n")
+	began := time.Now()
+	for version := int64(2); time.Since(began) < 400*time.Millisecond; version++ {
+		n.Offered(version)
+		n.Acknowledged(version, instant, false, nil, nil)
+		time.Sleep(time.Millisecond)
+	}
+	took := time.Since(began)
+	if _, after := s.get("n"); after-before > int(took/(200*time.Millisecond))+1 {
+		t.Errorf("%d writes in %v", after-before, took)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,52 @@
+package grpcapi
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// healthService is grpc-go's health service, whose watches end when the drain begins. An open watch would hold it up until
+// its deadline.
+type healthService struct {
+	*health.Server
+	draining <-chan struct{}
+}
+
+// Watch sends every change of the status. At the drain it sends NOT_SERVING, and ends.
+func (s *healthService) Watch(request *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	watched := &watch{ServerStreamingServer: stream, ctx: ctx}
+	err := s.Server.Watch(request, watched)
+	if ctx.Err() == nil || stream.Context().Err() != nil {
+		return err
+	}
+	if watched.last == healthv1.HealthCheckResponse_SERVING {
+		return stream.Send(&healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_NOT_SERVING})
+	}
+	return nil
+}
+
+// watch is a stream that ends with ctx and remembers the status that was sent last.
+type watch struct {
+	grpc.ServerStreamingServer[healthv1.HealthCheckResponse]
+	ctx  context.Context
+	last healthv1.HealthCheckResponse_ServingStatus
+}
+
+func (w *watch) Context() context.Context { return w.ctx }
+
+func (w *watch) Send(response *healthv1.HealthCheckResponse) error {
+	w.last = response.GetStatus()
+	return w.ServerStreamingServer.Send(response)
+}

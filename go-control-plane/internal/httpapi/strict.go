@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"hybrid/control-plane/internal/grpcapi"
+)
+
+// What every door accepts is one rule, here and in the data plane: a body is exactly one JSON value in UTF-8 without a byte
+// order mark, with the member names of the protobuf JSON mapping, each at most once and none that is unknown. A query has
+// known parameters only, each once. A path and a body that name different things are an error.
+
+// strictQuery refuses query parameters that the gateway would ignore.
+type strictQuery struct{ runtime.DefaultQueryParser }
+
+func (p *strictQuery) Parse(message proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	for name, given := range values {
+		if len(given) > 1 {
+			return fmt.Errorf("the query parameter %q is given %d times", name, len(given))
+		}
+		if !isField(message.ProtoReflect().Descriptor(), strings.Split(name, ".")) || filter.HasCommonPrefix(strings.Split(name, ".")) {
+			return fmt.Errorf("the query parameter %q is unknown", name)
+		}
+	}
+	return p.DefaultQueryParser.Parse(message, values, filter)
+}
+
+func isField(message protoreflect.MessageDescriptor, path []string) bool {
+	for _, name := range path {
+		if message == nil {
+			return false
+		}
+		field := message.Fields().ByTextName(name)
+		if field == nil {
+			field = message.Fields().ByJSONName(name)
+		}
+		if field == nil {
+			return false
+		}
+		message = field.Message()
+	}
+	return true
+}
+
+// withoutQuery serves what has no query parameters, and which the gateway therefore does not parse.
+func withoutQuery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			queryUnknown(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func queryUnknown(w http.ResponseWriter) {
+	problemOf(grpcapi.Status(codes.InvalidArgument, "REQUEST_MALFORMED", "there are no query parameters here")).write(w)
+}
+
+// agreeing is a middleware of the gateway that refuses a body which names another thing than the path does, and a query for one
+// thing that the path names.
+func agreeing(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		switch {
+		case r.Method == http.MethodGet && len(path) > 0 && r.URL.RawQuery != "":
+			queryUnknown(w)
+			return
+		case r.Method != http.MethodPut:
+			next(w, r, path)
+			return
+		}
+		// guard has limited it, and reading from memory does not fail.
+		content, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(content))
+		var body map[string]json.RawMessage
+		// A body that is no object is refused by the decoder.
+		_ = json.Unmarshal(content, &body)
+		for variable, want := range path {
+			name := variable[strings.LastIndexByte(variable, '.')+1:]
+			for _, member := range []string{name, jsonName(name)} {
+				var got string
+				if value, ok := body[member]; ok && json.Unmarshal(value, &got) == nil && got != want {
+					problemOf(grpcapi.Status(codes.InvalidArgument, "REQUEST_MALFORMED",
+						fmt.Sprintf("the path names %q, and the body's %s is %q", want, member, got))).write(w)
+					return
+				}
+			}
+		}
+		next(w, r, path)
+	}
+}
+
+// jsonName is the name of a field in the protobuf JSON mapping: promotion_id is promotionId.
+func jsonName(field string) string {
+	words := strings.Split(field, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+var errNotJSON = errors.New("the body is not one JSON value")
+
+// checkJSON reports what keeps a body from being one JSON value in UTF-8.
+func checkJSON(body []byte) error {
+	if !utf8.Valid(body) {
+		return errors.New("the body is not UTF-8")
+	}
+	if !json.Valid(body) {
+		return errNotJSON
+	}
+	return nil
+}
+
+// members returns the members of a body that is one object with known names, each at most once. Other than encoding/json's
+// structs, it distinguishes upper and lower case.
+func members(body []byte, known ...string) (map[string]json.RawMessage, error) {
+	if err := checkJSON(body); err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, errors.New("the body is not an object")
+	}
+	found := make(map[string]json.RawMessage, len(known))
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, errNotJSON
+		}
+		name, _ := token.(string)
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("the member %q is unknown", name)
+		}
+		if _, ok := found[name]; ok {
+			return nil, fmt.Errorf("the member %q is given twice", name)
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, errNotJSON
+		}
+		found[name] = value
+	}
+	return found, nil
+}

@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"hybrid/control-plane/internal/ledger"
+)
+
+// place is what one total is about.
+type place struct {
+	currency, jurisdiction string
+}
+
+// addTotals adds records to the totals.
+func addTotals(ctx context.Context, tx pgx.Tx, records []ledger.Record) error {
+	totals := map[place]*ledger.Sums{}
+	for _, r := range records {
+		at := place{r.Window.Currency, r.Window.Jurisdiction}
+		if totals[at] == nil {
+			totals[at] = &ledger.Sums{}
+		}
+		totals[at].Add(r.Window)
+	}
+	// In one order, so that two bookings cannot deadlock.
+	places := slices.SortedFunc(maps.Keys(totals), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.currency, b.currency), cmp.Compare(a.jurisdiction, b.jurisdiction))
+	})
+	var batch pgx.Batch
+	for _, at := range places {
+		t := totals[at]
+		batch.Queue(`INSERT INTO ledger_total AS t (currency_code, jurisdiction, quotes, discount_minor, net_minor, tax_minor, gross_minor)
+			VALUES ($1, $2, $3::text::numeric, $4::text::numeric, $5::text::numeric, $6::text::numeric, $7::text::numeric)
+			ON CONFLICT (currency_code, jurisdiction) DO UPDATE SET quotes = t.quotes + excluded.quotes,
+				discount_minor = t.discount_minor + excluded.discount_minor, net_minor = t.net_minor + excluded.net_minor,
+				tax_minor = t.tax_minor + excluded.tax_minor, gross_minor = t.gross_minor + excluded.gross_minor`,
+			at.currency, at.jurisdiction, t.Quotes.String(), t.Discount.String(), t.Net.String(), t.Tax.String(), t.Gross.String())
+	}
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+// Totals implements ledger.Reader.
+func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
+	rows, err := l.pool.Query(ctx, `SELECT currency_code, jurisdiction, quotes::text, discount_minor::text, net_minor::text,
+		tax_minor::text, gross_minor::text FROM ledger_total ORDER BY 1, 2`)
+	if err != nil {
+		return nil, translate(err)
+	}
+	totals, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ledger.Total, err error) {
+		var texts [5]string
+		if err := row.Scan(&t.Currency, &t.Jurisdiction, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]); err != nil {
+			return t, err
+		}
+		for i, sum := range []*big.Int{&t.Quotes, &t.Discount, &t.Net, &t.Tax, &t.Gross} {
+			if _, ok := sum.SetString(texts[i], 10); !ok {
+				return t, fmt.Errorf("the total %q of %s/%s is not a whole number", texts[i], t.Currency, t.Jurisdiction)
+			}
+		}
+		return t, nil
+	})
+	return totals, translate(err)
+}
