@@ -254,3 +254,30 @@ func TestHoldsTheNewestVersionOnly(t *testing.T) {
 		t.Error("another version is held")
 	}
 }
+
+// After a restore a version may have another content: then nothing that a stream has is a base for a delta.
+func TestAnotherContentOfAVersionIsSentWhole(t *testing.T) {
+	p := NewPublisher(nameEncoder{})
+	key := catalog.Key{Kind: catalog.KindItem, Name: "a"}
+	content := func(name string) []catalog.AnyResource {
+		return []catalog.AnyResource{catalog.Item{SKU: key.Name, Name: name, Version: 2}}
+	}
+	log := []Change{{Version: 2, Key: key}}
+	p.Replace(Whole{Version: 2, Resources: content("one"), Log: log})
+	s, _, _ := p.Subscribe(Start{})
+	p.Replace(Whole{Version: 2, Resources: content("one"), Log: log})
+	if u := s.Next(); u != nil {
+		t.Errorf("%+v follows the same state", u)
+	}
+	p.Replace(Whole{Version: 2, Resources: content("other"), Log: log})
+	if u := s.Next(); u == nil || !u.Authoritative || string(u.Entries[0].Encoded) != "other" {
+		t.Errorf("%+v", u)
+	}
+	if u := s.Next(); u != nil {
+		t.Errorf("%+v follows the whole", u)
+	}
+}
+
+type nameEncoder struct{ LargeEncoder }
+
+func (nameEncoder) Resource(r catalog.AnyResource) []byte { return []byte(r.(catalog.Item).Name) }

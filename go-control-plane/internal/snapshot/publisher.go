@@ -110,8 +110,9 @@ func (p *Publisher) Holds(key catalog.Key, version int64) bool {
 	return e != nil && e.Version == version
 }
 
-// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content:
-// after a restore, a version may have another content than the one that was sent. It returns the keys of what differs, in order.
+// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content.
+// If a resource has another content in the same version, as after a restore, no stream can go on from what it has, and each gets
+// the whole state. It returns the keys of what differs, in order.
 func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	ordered := make([]*Entry, len(whole.Resources))
 	entries := make(map[catalog.Key]*Entry, len(whole.Resources))
@@ -125,6 +126,14 @@ func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	defer p.mu.Unlock()
 	differing := p.differing(ordered, entries)
 	before, known := p.state, p.ready
+	for key, e := range entries {
+		if old := p.entries[key]; old != nil && old.Version == e.Version && !bytes.Equal(old.Encoded, e.Encoded) {
+			for s := range p.subscriptions {
+				s.lost = true
+			}
+			break
+		}
+	}
 	p.entries, p.state, p.committed, p.ready = entries, state, whole.CommittedAt, true
 	p.history.rebuild(pastState{version: state.Version, digest: state.Digest, committed: p.committed}, whole.Log)
 	p.setWhole(ordered)

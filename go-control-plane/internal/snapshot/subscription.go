@@ -14,7 +14,9 @@ type Subscription struct {
 	publisher *Publisher
 	// taken is the state after the last update that was taken.
 	taken Held
-	wake  chan struct{}
+	// lost is true if what the stream has is no base for a delta.
+	lost bool
+	wake chan struct{}
 }
 
 // Subscribe starts a subscription. Its first update is the difference to what the node holds, if that is known, else the whole state;
@@ -49,14 +51,17 @@ func (s *Subscription) Next() *Update {
 	p := s.publisher
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.taken == p.state {
+	if s.taken == p.state && !s.lost {
 		return nil
 	}
-	u := p.delta(s.taken)
+	var u *Update
+	if !s.lost {
+		u = p.delta(s.taken)
+	}
 	if u == nil {
 		u = p.authoritative()
 	}
-	s.taken = u.State
+	s.taken, s.lost = u.State, false
 	return u
 }
 
