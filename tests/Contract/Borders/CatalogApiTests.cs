@@ -13,20 +13,6 @@ public sealed class CatalogApiTests(BarePlanes planes, ITestOutputHelper output)
     protected override IReadOnlyList<string> Concerned => ["control-plane"];
 
     [Fact]
-    public async Task A_write_based_on_an_old_version_changes_nothing()
-    {
-        var item = await CreateItemAsync(100);
-        var changed = item.Clone();
-        changed.UnitPrice.MinorUnits = 200;
-        var updated = (await Planes.Catalog.UpdateItemAsync(new() { Item = changed }, cancellationToken: Cancellation)).Item;
-        Assert.True(updated.Version > item.Version);
-
-        Assert.Equal("VERSION_MISMATCH", await RefusedAsync(StatusCode.Aborted, Planes.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation)));
-        await RefusedAsync(StatusCode.Aborted, Planes.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = item.Version }, cancellationToken: Cancellation));
-        Assert.Equal(updated, (await Planes.Catalog.GetItemAsync(new() { Sku = item.Sku }, cancellationToken: Cancellation)).Item);
-    }
-
-    [Fact]
     public async Task A_create_with_a_request_id_can_be_repeated()
     {
         var request = new CreateItemRequest

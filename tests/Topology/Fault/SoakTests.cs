@@ -35,6 +35,20 @@ public sealed class SoakTests(ITestOutputHelper output)
         await topology.Catalog.CreateTaxRuleAsync(new() { TaxRule = rule }, cancellationToken: Cancellation);
         await topology.AppliedAsync(await CreateItemAsync(topology, "mug"));
 
+        try
+        {
+            await SoakAsync(topology);
+        }
+        catch
+        {
+            foreach (var resource in RunningTopology.Services)
+                output.WriteLine($"--- {resource}, last lines\n{string.Join('\n', await topology.LogTailAsync(resource, 40))}");
+            throw;
+        }
+    }
+
+    private async Task SoakAsync(RunningTopology topology)
+    {
         List<string> everything = [.. RunningTopology.Services, .. RunningTopology.Servers];
         await using var load = await LoadAsync(topology);
         foreach (var resource in everything)

@@ -69,14 +69,16 @@ internal sealed class SignalDrive(RunningTopology topology, string jurisdiction,
     {
         using var stream = new SnapshotService.SnapshotServiceClient(controlPlane).StreamSnapshot(cancellationToken: Cancellation);
         await stream.RequestStream.WriteAsync(new() { Hello = new() { NodeId = "rejecting-node", SoftwareVersion = "test" } }, Cancellation);
-        Update? update = null;
-        while (update is null)
+        Update update;
+        Resource? rejected = null;
+        do
         {
             Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
-            update = stream.ResponseStream.Current.Update;
+            update = stream.ResponseStream.Current.Update ?? new() { MoreFollows = true };
+            rejected ??= update.Upserts.FirstOrDefault();
         }
-        var key = new ResourceKey { Type = ResourceType.Item, Name = sku };
-        var reject = new Reject { Key = key, Version = update.Version, Field = "unit_price", Code = "TEST", Text = "rejected by a test" };
+        while (update.MoreFollows);
+        var reject = new Reject { Key = rejected!.Key, Version = rejected.Version, Field = "unit_price", Code = "TEST", Text = "rejected by a test" };
         await stream.RequestStream.WriteAsync(
             new() { Ack = new() { Nonce = update.Nonce, Version = update.Version, Digest = update.Digest, Rejects = { reject } } }, Cancellation);
         await stream.RequestStream.CompleteAsync();
