@@ -70,7 +70,7 @@ internal sealed class SignalDrive(RunningTopology topology, string jurisdiction,
         using var stream = new SnapshotService.SnapshotServiceClient(controlPlane).StreamSnapshot(cancellationToken: Cancellation);
         await stream.RequestStream.WriteAsync(new() { Hello = new() { NodeId = "rejecting-node", SoftwareVersion = "test" } }, Cancellation);
         Update update;
-        Resource? rejected = null;
+        Snapshot.V1.Resource? rejected = null;
         do
         {
             Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
