@@ -64,21 +64,21 @@ internal sealed class SignalDrive(RunningTopology topology, string jurisdiction,
             (Get, "/openapi.json", null, 200));
     }
 
-    /// <summary>A node of the test's own, which rejects the first resource that it is sent, and leaves.</summary>
+    /// <summary>A node of the test's own, which rejects the first item that it is sent, and leaves.</summary>
     private async Task RejectAsNodeAsync()
     {
         using var stream = new SnapshotService.SnapshotServiceClient(controlPlane).StreamSnapshot(cancellationToken: Cancellation);
         await stream.RequestStream.WriteAsync(new() { Hello = new() { NodeId = "rejecting-node", SoftwareVersion = "test" } }, Cancellation);
         Update update;
-        Snapshot.V1.Resource? rejected = null;
+        Item? rejected = null;
         do
         {
             Assert.True(await stream.ResponseStream.MoveNext(Cancellation));
             update = stream.ResponseStream.Current.Update ?? new() { MoreFollows = true };
-            rejected ??= update.Upserts.FirstOrDefault();
+            rejected ??= update.Upserts.FirstOrDefault(resource => resource.Item is not null)?.Item;
         }
         while (update.MoreFollows);
-        var reject = new Reject { Key = rejected!.Key, Version = rejected.Version, Field = "unit_price", Code = "TEST", Text = "rejected by a test" };
+        var reject = new Reject { Key = new() { Type = ResourceType.Item, Name = rejected!.Sku }, Version = rejected.Version, Field = "unit_price", Code = "TEST", Text = "rejected by a test" };
         await stream.RequestStream.WriteAsync(
             new() { Ack = new() { Nonce = update.Nonce, Version = update.Version, Digest = update.Digest, Rejects = { reject } } }, Cancellation);
         await stream.RequestStream.CompleteAsync();
