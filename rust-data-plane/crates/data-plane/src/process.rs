@@ -55,7 +55,8 @@ impl Process {
                 drain.start();
             }
             process.finish();
-            ended.map_or(Ok(()), |name| Err(Failure::other(io::Error::other(format!("the thread of {name} has ended")))))
+            ended
+                .map_or(Ok(()), |name| Err(Failure::other(io::Error::other(format!("the thread of {name} has ended")))))
         })
     }
 

@@ -105,7 +105,9 @@ async fn a_deadline_that_has_passed_is_not_answered_with_a_price() {
     let _session = catalog(&control).await;
     let frame = framed(&basket("mug", 1).encode_to_vec());
     let headers = [("content-type", "application/grpc"), ("grpc-timeout", "0n")];
+    // The message in one piece, and in two.
     assert_eq!(call(&node, QUOTE, &headers, &[&frame], false).await.status(), "4");
+    assert_eq!(call(&node, QUOTE, &headers, &[&frame[..7], &frame[7..]], false).await.status(), "4");
     let waiting = node.ready().1["tasks"][1]["detail"].as_str().unwrap().to_owned();
     assert!(waiting.contains("; 0 events wait"), "it was reported: {waiting}");
 }

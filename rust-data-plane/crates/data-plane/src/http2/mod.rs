@@ -204,7 +204,9 @@ impl Connection {
             _ = poll_fn(|cx| respond.poll_reset(cx)) => Err(None),
             () = past(Some(deadline.unwrap_or(BODY_TIMEOUT).min(BODY_TIMEOUT))) => Err(Some(grpc::late())),
         };
+        let is_late = deadline.is_some_and(|deadline| arrived.elapsed() >= deadline);
         match received {
+            Ok(()) if is_late => self.fail(respond, grpc::late(), arrived),
             Ok(()) => self.quote(request, respond, deadline, &mut Buffers::for_one()),
             Err(Some(status)) => self.fail(respond, status, arrived),
             Err(None) => self.server.pricing.quote_ended(Code::Cancelled, arrived.elapsed()),
