@@ -19,8 +19,8 @@ pub(crate) enum End {
     Committed,
     /// It is not committed. Its records are read again.
     ReadAgain,
-    /// It is of a topic that is no more: the topic of quotes has this id now.
-    OtherTopic(String),
+    /// It is of a topic that is no more: the topic of quotes is another one now.
+    OtherTopic,
 }
 
 /// Why an attempt at a transaction failed.
@@ -31,8 +31,8 @@ enum Outcome {
     Lost(KafkaError),
     /// The producer has failed for good.
     Fatal(KafkaError),
-    /// The batch was read from another topic than the one with this id, which is there now.
-    OtherTopic(String),
+    /// The batch was read from another topic than the one that is there now.
+    OtherTopic,
 }
 
 impl Worker {
@@ -57,9 +57,9 @@ impl Worker {
                     self.metrics.aborted.add(1);
                     return Ok(End::ReadAgain);
                 }
-                Err(Outcome::OtherTopic(id)) => {
+                Err(Outcome::OtherTopic) => {
                     self.metrics.aborted.add(1);
-                    return Ok(End::OtherTopic(id));
+                    return Ok(End::OtherTopic);
                 }
                 Err(Outcome::Aborted(error)) => error,
             };
@@ -141,8 +141,8 @@ impl Worker {
     }
 
     fn commit(&self, batch: &Closed, owned: &mut Owned) -> Result<(), Outcome> {
-        if let Some(id) = self.other_topic(owned).map_err(Outcome::Aborted)? {
-            return Err(Outcome::OtherTopic(id));
+        if self.is_other_topic(owned).map_err(Outcome::Aborted)? {
+            return Err(Outcome::OtherTopic);
         }
         let offsets = Self::offsets(batch, owned)?;
         let group =

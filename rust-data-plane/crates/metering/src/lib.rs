@@ -18,6 +18,5 @@ mod worker;
 pub use config::{Config, PROGRAM};
 pub use event::{Poison, read};
 pub use process::Process;
-pub use stop::Stop;
+
 pub use windows::{WINDOW_SECONDS, Windows};
-pub use worker::Worker;

@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::config::{Config, PROGRAM};
+use crate::metrics::Metrics;
 use crate::stop::Stop;
-use crate::worker::Worker;
+use crate::worker::{Ended, Worker};
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// The port serves health checks only.
@@ -46,12 +47,18 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let drain = Drain::new();
     let signal = drain.on_signal()?;
     let readiness = readiness(&drain, &stop, config.stand_in);
-    let worker = Worker::new(&config, telemetry.tracer(), &telemetry.meter(), stop.clone()).map_err(Failure::other)?;
+    let metrics = Metrics::new(&telemetry.meter());
+    let (tracer, stops, settings) = (telemetry.tracer(), stop.clone(), config.clone());
+    let worker = move || Worker::new(&settings, tracer.clone(), metrics.clone(), stops.clone());
+    let first = worker().map_err(Failure::other)?;
     let (ended, end) = oneshot::channel();
     let thread: JoinHandle<()> = std::thread::Builder::new().name("metering".into()).spawn(move || {
-        let result = worker.run();
-        // Leaves the consumer group before the end is reported.
-        drop(worker);
+        let mut result = first.run();
+        // Leaves the consumer group before another joins it, and before the end is reported.
+        drop(first);
+        while let Ok(Ended::TopicAnew) = result {
+            result = worker().and_then(|next| next.run());
+        }
         // The receiver is gone once the deadline has passed.
         let _ = ended.send(result);
     })?;
@@ -96,8 +103,8 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     result
 }
 
-fn finished(result: Result<kafka::error::KafkaResult<()>, oneshot::error::RecvError>) -> Result<(), Failure> {
-    result.map_err(Failure::other)?.map_err(Failure::other)
+fn finished(result: Result<kafka::error::KafkaResult<Ended>, oneshot::error::RecvError>) -> Result<(), Failure> {
+    result.map_err(Failure::other)?.map(drop).map_err(Failure::other)
 }
 
 fn readiness(drain: &Drain, stop: &Stop, stand_in: bool) -> Readiness {

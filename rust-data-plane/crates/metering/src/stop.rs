@@ -13,7 +13,7 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// Stops a worker, and reports its state. Clones share it.
 #[derive(Clone, Default)]
-pub struct Stop(Arc<Flags>);
+pub(crate) struct Stop(Arc<Flags>);
 
 #[derive(Default)]
 struct Flags {
@@ -34,7 +34,7 @@ struct Flags {
 
 impl Stop {
     /// Asks the worker to finish its batch and end.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
     }
 
@@ -47,24 +47,24 @@ impl Stop {
     }
 
     /// Whether transactions can be made.
-    pub fn has_transactions(&self) -> bool {
+    pub(crate) fn has_transactions(&self) -> bool {
         self.0.initialised.load(Ordering::Relaxed)
     }
 
     /// Number of partitions that are consumed; `None` before the group was joined.
-    pub fn partitions(&self) -> Option<usize> {
+    pub(crate) fn partitions(&self) -> Option<usize> {
         (self.rebalances() > 0).then(|| self.0.partitions.load(Ordering::Relaxed))
     }
 
     /// Whether the worker is stuck in a call that never returns. Only a new process can recover; it loses nothing, since what
     /// is not committed is read again.
-    pub fn hung(&self) -> bool {
+    pub(crate) fn hung(&self) -> bool {
         let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
         call.is_some_and(|began| began.elapsed() > HUNG)
     }
 
     /// Why nothing succeeds, when nothing has for [`STUCK`] although it was attempted.
-    pub fn stuck(&self) -> Option<String> {
+    pub(crate) fn stuck(&self) -> Option<String> {
         let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
         let stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, reason) = match (stuck.as_ref(), call) {
@@ -106,7 +106,7 @@ impl Stop {
     }
 
     /// What was lost for good, most recently; it stays known for the life of the process.
-    pub fn lost(&self) -> Option<String> {
+    pub(crate) fn lost(&self) -> Option<String> {
         self.0.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

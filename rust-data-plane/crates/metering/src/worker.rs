@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::BorrowedMessage;
 use kafka::producer::{BaseProducer, Producer};
 use kafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use telemetry::{Meter, Tracer};
+use telemetry::Tracer;
 
 use crate::batch::{Batch, MAX_RECORDS};
 use crate::commit::End;
@@ -27,7 +28,7 @@ const ASK: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Consumes, sums up, and commits.
-pub struct Worker {
+pub(crate) struct Worker {
     pub(crate) consumer: BaseConsumer<Membership>,
     pub(crate) producer: BaseProducer<Refusals>,
     pub(crate) source: String,
@@ -35,6 +36,18 @@ pub struct Worker {
     pub(crate) metrics: Metrics,
     pub(crate) stop: Stop,
     pub(crate) stand_in: bool,
+    /// The id of the topic that this worker's consumer began with.
+    topic: OnceCell<String>,
+}
+
+/// How a worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// The topic of quotes was deleted and made anew. A consumer may not find its way to the new one, because it keeps what it
+    /// knew of the old one: another worker has to read it.
+    TopicAnew,
 }
 
 /// What a member owns since the last rebalance.
@@ -54,7 +67,7 @@ pub(crate) struct Owned {
 
 impl Worker {
     /// A worker of the consumer group.
-    pub fn new(config: &Config, tracer: Tracer, meter: &Meter, stop: Stop) -> KafkaResult<Self> {
+    pub(crate) fn new(config: &Config, tracer: Tracer, metrics: Metrics, stop: Stop) -> KafkaResult<Self> {
         let (bootstrap, instance) = (config.kafka.as_str(), config.instance.as_str());
         let mut common = ClientConfig::new();
         common
@@ -84,21 +97,22 @@ impl Worker {
         }
         let producer = common.create_with_context(Refusals::default())?;
         let source = format!("/hybrid/{instance}");
-        Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
+        let (topic, stand_in) = (OnceCell::new(), config.stand_in);
+        Ok(Self { consumer, producer, source, tracer, metrics, stop, stand_in, topic })
     }
 
-    /// Works until it is stopped.
+    /// Works until it is stopped, or another worker has to go on.
     ///
     /// # Errors
     /// Only a new process can recover.
-    pub fn run(&self) -> KafkaResult<()> {
+    pub(crate) fn run(&self) -> KafkaResult<Ended> {
         if self.stand_in {
             tracing::warn!(
                 "the stand-in keeps no offsets of transactions: a crash at a bad moment counts quotes twice"
             );
         }
         if !self.initialise()? {
-            return Ok(());
+            return Ok(Ended::Stopped);
         }
         self.consumer.subscribe(&[QUOTES])?;
         let (mut batch, mut owned, mut limit) = (Batch::default(), Owned::default(), MAX_RECORDS);
@@ -110,7 +124,8 @@ impl Worker {
                 // A poll may rebalance the group. What was read before it is read again by whoever owns the partitions now.
                 if self.stop.rebalances() != owned.generation {
                     batch.clear();
-                    owned = self.take_over()?;
+                    let Some(taken) = self.take_over()? else { return Ok(Ended::TopicAnew) };
+                    owned = taken;
                 }
                 match polled {
                     Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch, limit == 1),
@@ -122,7 +137,9 @@ impl Worker {
             let Some(mut closed) = batch.close() else {
                 if looked.elapsed() > LOOK {
                     looked = Instant::now();
-                    self.look(&mut owned);
+                    if self.look(&mut owned) {
+                        return Ok(Ended::TopicAnew);
+                    }
                 }
                 continue;
             };
@@ -135,10 +152,13 @@ impl Worker {
                     self.read_again(&owned.positions.rewind());
                     limit = (closed.records / 2).max(1);
                 }
-                End::OtherTopic(id) => self.begin_anew(&mut owned, id),
+                End::OtherTopic => {
+                    self.lost_with_the_topic(&owned);
+                    return Ok(Ended::TopicAnew);
+                }
             }
         }
-        Ok(())
+        Ok(Ended::Stopped)
     }
 
     /// The id of the topic of quotes at present; none where the broker tells no ids, as the stand-in does not.
@@ -149,44 +169,48 @@ impl Worker {
         self.stop.watched(|| self.producer.topic_id(QUOTES, ASK))
     }
 
-    /// Whether the topic is still the one that the positions belong to; else the id of the other one. A topic's id never comes
-    /// back, so what was read before this was read from it.
-    pub(crate) fn other_topic(&self, owned: &mut Owned) -> KafkaResult<Option<String>> {
+    /// Whether the topic is another one than that which the positions belong to. A topic's id never comes back, so what was read
+    /// before this was read from it.
+    pub(crate) fn is_other_topic(&self, owned: &mut Owned) -> KafkaResult<bool> {
         let ends: BTreeMap<i32, i64> = owned
             .positions
             .partitions()
             .filter_map(|partition| Some((partition, self.consumer.known_high_watermark(QUOTES, partition)?)))
             .collect();
         match (self.topic_id()?, &owned.topic_id) {
-            (Some(now), Some(then)) if now != *then => Ok(Some(now)),
+            (Some(now), Some(then)) if now != *then => Ok(true),
             _ => {
                 owned.ends = ends;
-                Ok(None)
+                Ok(false)
             }
         }
     }
 
-    fn look(&self, owned: &mut Owned) {
+    /// Looks whether the topic is another one.
+    fn look(&self, owned: &mut Owned) -> bool {
         let began = Instant::now();
-        match self.other_topic(owned) {
-            Ok(None) => self.stop.seen(),
-            Ok(Some(id)) => self.begin_anew(owned, id),
-            Err(error) => self.stop.unseen(began, &error),
+        match self.is_other_topic(owned) {
+            Ok(other) => {
+                self.stop.seen();
+                if other {
+                    self.lost_with_the_topic(owned);
+                }
+                other
+            }
+            Err(error) => {
+                self.stop.unseen(began, &error);
+                false
+            }
         }
     }
 
-    /// The topic was deleted and made anew: all of its partitions are read from their beginning.
-    fn begin_anew(&self, owned: &mut Owned, id: String) {
+    /// The topic was deleted and made anew: what was not read of the old one is lost.
+    fn lost_with_the_topic(&self, owned: &Owned) {
         let known = owned
             .positions
             .partitions()
             .filter_map(|partition| owned.ends.get(&partition).and_then(|&end| owned.positions.lag(partition, end)));
-        let lost: i64 = known.sum();
-        self.lost(lost);
-        owned.reread = owned.positions.begin_anew();
-        owned.topic_id = Some(id);
-        owned.ends.clear();
-        self.reread(owned);
+        self.lost(known.sum());
     }
 
     /// Tells that at least `known` events are lost with a topic.
@@ -211,22 +235,30 @@ impl Worker {
     }
 
     /// What this member owns after a rebalance. A batch belongs to the generation that it was read in: with another one's
-    /// metadata, a member could commit what is no longer its own.
-    fn take_over(&self) -> KafkaResult<Owned> {
+    /// metadata, a member could commit what is no longer its own. None if the topic is another one than this worker began with.
+    fn take_over(&self) -> KafkaResult<Option<Owned>> {
         let generation = self.stop.rebalances();
         self.metrics.forget_lag();
         let (mut delay, began) = (Delay::default(), Instant::now());
         loop {
             match self.committed_positions() {
                 Ok(mut owned) => {
+                    if let Some(id) = &owned.topic_id
+                        && self.topic.get_or_init(|| id.clone()) != id
+                    {
+                        if owned.reread.is_empty() {
+                            self.lost(0);
+                        }
+                        return Ok(None);
+                    }
                     owned.generation = generation;
                     self.reread(&mut owned);
                     // What this member was stuck with belongs to whoever owns its partition now.
                     self.stop.succeeded();
-                    return Ok(owned);
+                    return Ok(Some(owned));
                 }
                 Err(error) if self.consumer.fatal_error().is_some() => return Err(error),
-                Err(_) if self.stop.asked() => return Ok(Owned::default()),
+                Err(_) if self.stop.asked() => return Ok(Some(Owned::default())),
                 Err(error) => {
                     if self.stop.failed(began, &error) {
                         tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
