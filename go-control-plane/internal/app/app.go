@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
-	"hybrid/control-plane/internal/backoff"
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/config"
 	"hybrid/control-plane/internal/contract"
@@ -41,6 +37,9 @@ const (
 
 	// logPatience is how long a log may end before the ledger's offset until its records count as lost.
 	logPatience = 15 * time.Second
+
+	// relayPlace is the transactional id of the outbox's relays, of which one publishes at a time.
+	relayPlace = "hybrid-control-plane-outbox"
 
 	pollInterval = 2 * time.Second
 	fleetSave    = time.Second
@@ -110,11 +109,7 @@ type plane struct {
 	// relayWake and builderWake receive a value after a commit.
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
-	// kafka holds, by part, why it cannot use Kafka at present.
-	kafka struct {
-		sync.Mutex
-		outages map[string]string
-	}
+	kafka                  kafkaUse
 }
 
 func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
@@ -129,11 +124,11 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 		builderWake: make(chan struct{}, 1),
 		draining:    make(chan struct{}),
 	}
-	p.kafka.outages = map[string]string{}
-	p.producer, p.deadLetters = kafka.NewProducer(p.broker), kafka.NewProducer(p.broker)
+	p.kafka.report = func(detail string) { p.ready.Complete(taskTopics, detail) }
+	p.producer, p.deadLetters = kafka.NewFencedProducer(p.broker, relayPlace), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pools.Background, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
-		Source: &migrated{postgres.NewSnapshotSource(pools.Background), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
+		Source: &migrated{postgres.NewSnapshotSource(pools.Background, contract.CatalogChanged), p}, Publisher: p.publisher, Wake: p.builderWake, Poll: pollInterval, Log: log,
 		Healthy: func(err error) {
 			if err != nil {
 				p.ready.Reopen(taskCatalog, err.Error())
@@ -143,11 +138,11 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 		},
 	}
 	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pools.Background), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
-		Healthy: p.kafkaUse("outbox relay"), Log: log}
+		Healthy: p.kafka.healthy("outbox relay"), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
 		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
-		Healthy: p.kafkaUse("usage ledger"), Log: log, Patience: logPatience,
+		Healthy: p.kafka.healthy("usage ledger"), Lost: p.kafka.lost("usage ledger"), Log: log, Patience: logPatience,
 	}
 	if c.KafkaStandIn {
 		// The log of the stand-in ends with its process, so waiting for lost records is useless.
@@ -180,6 +175,7 @@ func (p *plane) measure(refused *atomic.Int64) {
 		LedgerRecords:      func() int64 { return p.usage.Stats().Records },
 		LedgerEntries:      func() int64 { return p.usage.Stats().Entries },
 		LedgerDeadLetters:  func() int64 { return p.usage.Stats().DeadLetters },
+		LedgerMissing:      func() int64 { return p.usage.Stats().Missing },
 		Nodes:              p.nodes,
 		Pools:              p.pools.Readings,
 	})
@@ -276,24 +272,6 @@ func within(limit time.Duration, wait func()) bool {
 	}
 }
 
-// kafkaUse returns a function that notes whether a part of the control plane can use Kafka. Outages are the detail of the
-// readiness task, but do not reopen it: the catalog and the nodes do not depend on Kafka.
-func (p *plane) kafkaUse(part string) func(error) {
-	return func(err error) {
-		p.kafka.Lock()
-		defer p.kafka.Unlock()
-		delete(p.kafka.outages, part)
-		if err != nil {
-			p.kafka.outages[part] = err.Error()
-		}
-		var details []string
-		for _, part := range slices.Sorted(maps.Keys(p.kafka.outages)) {
-			details = append(details, part+" interrupted: "+p.kafka.outages[part])
-		}
-		p.ready.Complete(taskTopics, strings.Join(details, "; "))
-	}
-}
-
 // start begins all background work. Each part retries on its own, so start does not wait for any of them.
 func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 	work.Go(func() {
@@ -306,96 +284,26 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		work.Go(func() { p.prune(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
 		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
-		if err := p.broker.EnsureTopics(ctx, topics, p.log, func(reason string) { p.ready.Reopen(taskTopics, reason) }); err != nil {
-			return
-		}
-		p.ready.Complete(taskTopics, "")
-		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
-		work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
+		work.Go(func() { p.keepTopics(ctx, work) })
 	})
 }
 
-func (p *plane) migrate(ctx context.Context) error {
-	retry := backoff.Retry{Work: "database migration", Log: p.log}
-	for {
-		err := postgres.Migrate(ctx, p.pools.Background)
-		if err == nil {
-			retry.Succeeded(ctx)
-			p.ready.Complete(taskMigrations, "")
-			return nil
-		}
-		p.ready.Reopen(taskMigrations, err.Error())
-		if err := retry.Failed(ctx, err); err != nil {
-			return err
-		}
-	}
-}
-
-// watchWrites tells at intervals whether the catalog can be written.
-func (p *plane) watchWrites(ctx context.Context) {
-	retry := backoff.Retry{Work: "check that the catalog can be written", Log: p.log}
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		switch err := postgres.Writable(ctx, p.pools.Background); {
-		case ctx.Err() != nil:
+// keepTopics begins the work that needs the topics once they have all existed.
+func (p *plane) keepTopics(ctx context.Context, work *sync.WaitGroup) {
+	healthy, begun := p.kafka.healthy("topics"), false
+	keeper := kafka.Keeper{Broker: p.broker, Topics: topics, Log: p.log, Healthy: func(err error) {
+		if err != nil && !begun {
+			p.ready.Reopen(taskTopics, err.Error())
 			return
-		case err != nil:
-			p.ready.Reopen(taskWrites, err.Error())
-			retry.Failed(ctx, err)
-			continue
 		}
-		retry.Succeeded(ctx)
-		p.ready.Complete(taskWrites, "")
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+		healthy(err)
+		if !begun {
+			begun = true
+			work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
+			work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
 		}
-	}
-}
-
-// prune deletes at intervals what is no longer needed.
-func (p *plane) prune(ctx context.Context) {
-	ticker := time.NewTicker(pruneInterval)
-	defer ticker.Stop()
-	for {
-		if err := p.retention.Prune(ctx); err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "deleting what is no longer needed failed; the next attempt is in "+pruneInterval.String(), "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// migrated is a source that migrates the schema when it is found missing: a restored store may have an older one, or none.
-type migrated struct {
-	snapshot.Source
-	plane *plane
-}
-
-func (m *migrated) Whole(ctx context.Context, maxLog int) (snapshot.Whole, error) {
-	whole, err := m.Source.Whole(ctx, maxLog)
-	return whole, m.migrate(ctx, err)
-}
-
-func (m *migrated) Since(ctx context.Context, held snapshot.Point) (snapshot.Step, error) {
-	step, err := m.Source.Since(ctx, held)
-	return step, m.migrate(ctx, err)
-}
-
-func (m *migrated) migrate(ctx context.Context, err error) error {
-	if !postgres.SchemaMissing(err) {
-		return err
-	}
-	if failed := postgres.Migrate(ctx, m.plane.pools.Background); failed != nil {
-		return errors.Join(err, failed)
-	}
-	m.plane.log.WarnContext(ctx, "the schema was missing, and was migrated again", "reason", err.Error())
-	return err
+	}}
+	keeper.Run(ctx)
 }
 
 // drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls

@@ -3,13 +3,18 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
@@ -30,6 +35,67 @@ func (p prices) apply(u *snapshotv1.Update) {
 	}
 	for _, key := range u.GetRemovals() {
 		delete(p, key.GetName())
+	}
+}
+
+// follower is a node that reads its stream all the time, and connects again with what it holds when that ends.
+type follower struct {
+	mu     sync.Mutex
+	prices prices
+	hello  *snapshotv1.Hello
+}
+
+// follow starts a follower that holds a state already, and ends it with the test.
+func follow(t *testing.T, r *running, hello *snapshotv1.Hello, held prices) *follower {
+	f := &follower{prices: maps.Clone(held), hello: hello}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			f.stream(ctx, snapshotv1.NewSnapshotServiceClient(r.conn))
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return f
+}
+
+// stream follows one stream to its end.
+func (f *follower) stream(ctx context.Context, client snapshotv1.SnapshotServiceClient) {
+	stream, err := client.StreamSnapshot(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return
+	}
+	err = stream.Send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: f.hello}})
+	for err == nil {
+		var m *snapshotv1.StreamSnapshotResponse
+		if m, err = stream.Recv(); err != nil {
+			return
+		}
+		u := m.GetUpdate()
+		if u == nil {
+			err = stream.Send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Heartbeat{Heartbeat: &snapshotv1.Heartbeat{}}})
+			continue
+		}
+		f.mu.Lock()
+		f.prices.apply(u)
+		f.hello = &snapshotv1.Hello{NodeId: f.hello.GetNodeId(), HeldVersion: u.GetVersion(), HeldDigest: u.GetDigest()}
+		f.mu.Unlock()
+		err = stream.Send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Ack{Ack: &snapshotv1.Ack{
+			Nonce: u.GetNonce(), Version: u.GetVersion(), Digest: u.GetDigest(), AppliedAt: timestamppb.Now()}}})
+	}
+}
+
+// holds returns a condition: that the node has these prices.
+func (f *follower) holds(want prices) func() bool {
+	return func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return maps.Equal(f.prices, want)
 	}
 }
 
@@ -93,14 +159,12 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 			})
 			lost := create("cup", 50)
 			eventually(t, "the publisher has it", func() bool { return r.plane.publisher.Stats().Version == lost })
-			held, n := prices{}, connect(t, r, &snapshotv1.Hello{NodeId: "node-1"})
-			first := n.update()
-			n.ack(first)
-			held.apply(first)
-			if held["mug"] != 150 || held["cup"] != 50 {
-				t.Fatalf("before: %v", held)
-			}
-			old := &snapshotv1.Hello{NodeId: "node-2", HeldVersion: first.GetVersion(), HeldDigest: first.GetDigest()}
+			before := prices{"mug": 150, "cup": 50}
+			n := follow(t, r, &snapshotv1.Hello{NodeId: "node-1"}, prices{})
+			eventually(t, "the node has the later prices", n.holds(before))
+			n.mu.Lock()
+			held := n.hello
+			n.mu.Unlock()
 			if c.restarted {
 				if err := r.stop(); err != nil {
 					t.Fatal(err)
@@ -109,36 +173,26 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 			restore()
 			if c.restarted {
 				r = run(t, settings)
-				eventually(t, "the catalog is read", func() bool { return r.plane.publisher.Stats().Ready })
-				n = connect(t, r, &snapshotv1.Hello{NodeId: "node-1", HeldVersion: old.GetHeldVersion(), HeldDigest: old.GetHeldDigest()})
-				u := n.update()
-				n.ack(u)
-				held.apply(u)
-				eventually(t, "the version is above the lost one", func() bool { return r.plane.publisher.Stats().Version > lost })
+				n = follow(t, r, held, before)
 			}
-			for !maps.Equal(held, c.want) {
-				u := n.update()
-				n.ack(u)
-				held.apply(u)
-			}
-			// A node that was away, and holds the lost state, gets the whole.
-			away := prices{"mug": 150, "cup": 50}
-			away.apply(connect(t, r, old).update())
-			if !maps.Equal(away, c.want) {
-				t.Errorf("the node that was away has %v, want %v", away, c.want)
-			}
+			eventually(t, "the node has the prices of the store", n.holds(c.want))
+			eventually(t, "the version is above the lost one", func() bool { return r.plane.publisher.Stats().Version > lost })
+			// A node that was away, and holds the lost state.
+			away := follow(t, r, &snapshotv1.Hello{NodeId: "node-2", HeldVersion: held.GetHeldVersion(), HeldDigest: held.GetHeldDigest()}, before)
+			eventually(t, "the node that was away has the prices of the store", away.holds(c.want))
 			next := create("pen", 7)
 			if next <= lost {
 				t.Errorf("version %d was given again", next)
 			}
-			for held["pen"] != 7 {
-				u := n.update()
-				n.ack(u)
-				held.apply(u)
-			}
 			c.want["pen"] = 7
-			if !maps.Equal(held, c.want) {
-				t.Errorf("%v, want %v", held, c.want)
+			eventually(t, "the node has what was written later", n.holds(c.want))
+			eventually(t, "so has the other", away.holds(c.want))
+			// Readers of the catalog's topic hear of it as well, where a control plane knew what was lost.
+			if !c.restarted {
+				announced := r.announced(t, settings.Postgres, "item/mug")
+				if _, cup := announced["item/cup"]; announced["item/mug"] == 0 || !cup || (announced["item/cup"] != 0) != (c.since != nil) {
+					t.Errorf("announced: %v", announced)
+				}
 			}
 			nodes, err := fleetv1.NewFleetServiceClient(r.conn).ListNodes(t.Context(), &fleetv1.ListNodesRequest{})
 			if err != nil || nodes.GetCurrentVersion() < next {
@@ -146,6 +200,33 @@ func TestNodesFollowARestoredStore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// announced returns the length of the newest message about each key in the outbox, once it has one about key that was not there
+// before.
+func (r *running) announced(t *testing.T, uri, key string) map[string]int {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	newest := map[string]int{}
+	eventually(t, "there is a message about "+key, func() bool {
+		rows, err := conn.Query(t.Context(), `SELECT convert_from(key, 'UTF8'), coalesce(length(value), 0) FROM outbox
+			WHERE created_at > (SELECT epoch_at FROM catalog_version) ORDER BY outbox_id`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		var length int
+		if _, err := pgx.ForEachRow(rows, []any{&name, &length}, func() error { newest[name] = length; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		_, found := newest[key]
+		return found
+	})
+	return newest
 }
 
 // A store whose schema is gone is migrated, and the control plane goes on with what is in it.

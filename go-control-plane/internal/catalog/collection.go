@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -14,11 +16,16 @@ const (
 	MaxPageSize     = 1_000
 )
 
+// MaxBatch is the largest number of resources that are created together.
+const MaxBatch = 1_000
+
 // Repository stores the resources of one kind. Every write is one transaction, which also takes the next catalog version, and
 // is durable when the call returns. Errors are those of this package.
 type Repository[R Resource] interface {
 	// Create adds r. A request id makes it idempotent for a day: a repeated call returns the result of the first.
 	Create(ctx context.Context, r R, requestID string) (R, error)
+	// CreateAll adds all of the resources, whose keys differ, at one version, or none of them. They are at least one.
+	CreateAll(ctx context.Context, all []R, requestID string) ([]R, error)
 	Get(ctx context.Context, name string) (R, error)
 	// List returns at most limit resources whose names are greater than after, in byte order.
 	List(ctx context.Context, after string, limit int) ([]R, error)
@@ -49,17 +56,52 @@ func NewCollection[R interface {
 // Create validates and adds r. The request id is empty or a UUID; a UUID makes the call idempotent.
 func (c *Collection[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
 	r, err := r.normalized()
-	if requestID != "" {
-		id, malformed := uuid.Parse(requestID)
-		if malformed != nil {
-			err = also(err, Violation{"request_id", "must be a UUID"})
-		}
-		requestID = id.String()
-	}
+	requestID, err = normalizedID(requestID, err)
 	if err != nil {
 		return r, err
 	}
 	return c.repository.Create(ctx, r, requestID)
+}
+
+// CreateAll validates and adds all of the resources, or none. Violations name them as those of this field.
+func (c *Collection[R]) CreateAll(ctx context.Context, all []R, field, requestID string) ([]R, error) {
+	if len(all) < 1 || len(all) > MaxBatch {
+		return nil, Invalid(field, fmt.Sprintf("must be 1 to %d", MaxBatch))
+	}
+	var found error
+	seen := map[Key]bool{}
+	normal := make([]R, len(all))
+	for i, r := range all {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		r, err := r.normalized()
+		var invalid *ValidationError
+		if errors.As(err, &invalid) {
+			for _, v := range invalid.Violations {
+				found = also(found, Violation{at + "." + v.Field, v.Message})
+			}
+		}
+		if seen[r.Key()] {
+			found = also(found, Violation{at, "has the key of another one"})
+		}
+		seen[r.Key()], normal[i] = true, r
+	}
+	requestID, found = normalizedID(requestID, found)
+	if found != nil {
+		return nil, found
+	}
+	return c.repository.CreateAll(ctx, normal, requestID)
+}
+
+// normalizedID returns the request id in its canonical form, and adds a violation to err if it is not empty and no UUID.
+func normalizedID(requestID string, err error) (string, error) {
+	if requestID == "" {
+		return "", err
+	}
+	id, malformed := uuid.Parse(requestID)
+	if malformed != nil {
+		err = also(err, Violation{"request_id", "must be a UUID"})
+	}
+	return id.String(), err
 }
 
 // Get finds a resource by the name of its key.

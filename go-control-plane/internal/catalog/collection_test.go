@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,11 @@ type memory struct {
 func (m *memory) Create(_ context.Context, i catalog.Item, requestID string) (catalog.Item, error) {
 	m.items, m.requestID = append(m.items, i), requestID
 	return i, nil
+}
+
+func (m *memory) CreateAll(_ context.Context, all []catalog.Item, requestID string) ([]catalog.Item, error) {
+	m.items, m.requestID = append(m.items, all...), requestID
+	return all, nil
 }
 
 func (m *memory) List(_ context.Context, after string, limit int) ([]catalog.Item, error) {
@@ -75,6 +81,8 @@ func TestCreateNamesEveryViolation(t *testing.T) {
 		"negative":          {item: with(func(i *catalog.Item) { i.UnitPrice.Minor = -1 }), fields: []string{"unit_price.minor_units"}},
 		"huge":              {item: with(func(i *catalog.Item) { i.UnitPrice.Minor = catalog.MaxAmountMinor + 1 }), fields: []string{"unit_price.minor_units"}},
 		"sku with a slash":  {item: with(func(i *catalog.Item) { i.SKU = "a/b" }), fields: []string{"sku"}},
+		"sku of a dot":      {item: with(func(i *catalog.Item) { i.SKU = "." }), fields: []string{"sku"}},
+		"sku of two dots":   {item: with(func(i *catalog.Item) { i.SKU = ".." }), fields: []string{"sku"}},
 		"long sku":          {item: with(func(i *catalog.Item) { i.SKU = strings.Repeat("a", 65) }), fields: []string{"sku"}},
 		"long name":         {item: with(func(i *catalog.Item) { i.Name = strings.Repeat("é", 201) }), fields: []string{"name"}},
 		"longest name":      {item: with(func(i *catalog.Item) { i.Name = strings.Repeat("é", 200) })},
@@ -291,5 +299,65 @@ func TestPageTokensBelongToTheirList(t *testing.T) {
 	items := catalog.NewCollection[catalog.Item](&memory{})
 	if _, _, err := items.List(t.Context(), 1, catalog.PageToken("promotion", "half")); !slices.Equal(fields(err), []string{"page_token"}) {
 		t.Errorf("items with a token of promotions: %v", err)
+	}
+}
+
+// Names that no store can have are not found, without asking it: the repository here would panic.
+func TestImpossibleNamesAreNotFound(t *testing.T) {
+	items := catalog.NewCollection[catalog.Item](&memory{})
+	for _, name := range []string{"\x00", "\x00a", "a\x00", "\xff", "a\xff\x00"} {
+		var about *catalog.KeyError
+		if _, err := items.Get(t.Context(), name); !errors.Is(err, catalog.ErrNotFound) || !errors.As(err, &about) || about.Key.Name != name {
+			t.Errorf("get %q: %v", name, err)
+		}
+		if err := items.Delete(t.Context(), name, 1); !errors.Is(err, catalog.ErrNotFound) {
+			t.Errorf("delete %q: %v", name, err)
+		}
+	}
+}
+
+func TestNamesOfTaxRules(t *testing.T) {
+	for want, rule := range map[string]catalog.TaxRule{"tax_rule/DE/standard": {Jurisdiction: "DE"}, "tax_rule/DE/books": {Jurisdiction: "DE", Category: "books"}} {
+		if got := rule.Key().String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestCreatingMany(t *testing.T) {
+	named := func(skus ...string) []catalog.Item {
+		items := make([]catalog.Item, len(skus))
+		for i, sku := range skus {
+			items[i] = catalog.Item{SKU: sku, Name: "X", UnitPrice: money.Money{Currency: "EUR"}}
+		}
+		return items
+	}
+	many := make([]string, catalog.MaxBatch+1)
+	for i := range many {
+		many[i] = fmt.Sprint("sku-", i)
+	}
+	for name, c := range map[string]struct {
+		items     []catalog.Item
+		requestID string
+		fields    []string
+	}{
+		"one":      {items: named("a")},
+		"most":     {items: named(many[:catalog.MaxBatch]...), requestID: "AAAAAAAA-0000-0000-0000-000000000000"},
+		"none":     {nil, "", []string{"items"}},
+		"too many": {named(many...), "", []string{"items"}},
+		"twice":    {named("a", "b", "a"), "", []string{"items[2]"}},
+		"invalid":  {append(named("a", "b c"), catalog.Item{SKU: "d", Name: "D", UnitPrice: money.Money{Currency: "eur"}}), "x", []string{"items[1].sku", "items[2].unit_price.currency_code", "request_id"}},
+	} {
+		m := &memory{}
+		created, err := catalog.NewCollection[catalog.Item](m).CreateAll(t.Context(), c.items, "items", c.requestID)
+		if got := fields(err); !slices.Equal(got, c.fields) {
+			t.Errorf("%s: violations %v, want %v", name, got, c.fields)
+		}
+		if c.fields == nil && (len(m.items) != len(c.items) || len(created) != len(c.items) || created[0].TaxCategory != "standard" || m.requestID != strings.ToLower(c.requestID)) {
+			t.Errorf("%s: %d stored, request id %q", name, len(m.items), m.requestID)
+		}
+		if c.fields != nil && len(m.items) != 0 {
+			t.Errorf("%s: %d stored", name, len(m.items))
+		}
 	}
 }

@@ -25,9 +25,10 @@ var (
 	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// ValidKey reports whether text can be a sku, a promotion id, a coupon or a node id: 1 to 64 of A-Z a-z 0-9 . _ -
+// ValidKey reports whether text can be a sku, a promotion id, a coupon or a node id: 1 to 64 of A-Z a-z 0-9 . _ -,
+// but neither . nor .., which no path of a URL can carry.
 func ValidKey(text string) bool {
-	return len(text) >= 1 && len(text) <= MaxKeyLength && only(text, func(c byte) bool {
+	return text != "." && text != ".." && len(text) >= 1 && len(text) <= MaxKeyLength && only(text, func(c byte) bool {
 		return lower(c) || upper(c) || digit(c) || c == '.' || c == '_' || c == '-'
 	})
 }
@@ -43,7 +44,7 @@ func ValidCategory(text string) bool {
 }
 
 const (
-	keyForm          = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
+	keyForm          = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, and neither . nor .."
 	categoryForm     = "must be 1 to 32 characters of a-z 0-9 -"
 	jurisdictionForm = "must be 2 to 16 characters of A-Z 0-9 -"
 	nameForm         = "must be 1 to 200 characters without control characters"

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -121,6 +122,23 @@ func TestLedgerRetention(t *testing.T) {
 			}
 		} else if err != nil || c.LedgerRetention != want {
 			t.Errorf("%q: %v, %v; want %v", text, c.LedgerRetention, err, want)
+		}
+	}
+}
+
+func TestAddressesOfKafka(t *testing.T) {
+	for text, want := range map[string]string{"k:1": "[k:1]", " k:1 , l:65535 ,": "[k:1 l:65535]", "[::1]:9": "[[::1]:9]",
+		"": "", " , ": "", "k": "", ":1": "", "k:": "", "k:65536": "", "k:-1": "", "k:x": "", "k:1,l": ""} {
+		c, err := config.Read(func(name string) string {
+			return map[string]string{"ConnectionStrings__hybriddb": "Host=db", "ConnectionStrings__kafka": text}[name]
+		})
+		var refused *config.Error
+		if want == "" {
+			if !errors.As(err, &refused) || refused.Variable != "ConnectionStrings__kafka" {
+				t.Errorf("%q: %v, %v", text, c.Kafka, err)
+			}
+		} else if err != nil || fmt.Sprint(c.Kafka) != want {
+			t.Errorf("%q: %v, %v; want %s", text, c.Kafka, err, want)
 		}
 	}
 }

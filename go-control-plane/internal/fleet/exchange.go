@@ -49,13 +49,12 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 	loading, saving := backoff.Retry{Work: "fleet load", Log: log}, backoff.Retry{Work: "fleet save", Log: log}
 	refresh := time.NewTicker(refreshEvery * interval)
 	defer refresh.Stop()
+	defer r.last(ctx, store)
 	var since, progress time.Time
-	for {
+	for ctx.Err() == nil {
 		loaded, err := store.Load(ctx, r.self, since)
 		if err != nil {
-			if loading.Failed(ctx, err) != nil {
-				return nil
-			}
+			loading.Failed(ctx, err)
 			continue
 		}
 		loading.Succeeded(ctx)
@@ -63,12 +62,10 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 		r.adopt(loaded)
 		whole := time.Since(progress) >= progressEvery*interval
 		if err := r.flush(ctx, store, whole); err != nil {
-			if saving.Failed(ctx, err) == nil {
-				continue
-			}
-		} else {
-			saving.Succeeded(ctx)
+			saving.Failed(ctx, err)
+			continue
 		}
+		saving.Succeeded(ctx)
 		if whole {
 			progress = time.Now()
 		}
@@ -79,14 +76,18 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 		}
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			r.flush(last, store, true)
-			return nil
 		case <-r.wake:
 		case <-refresh.C:
 		}
 	}
+	return nil
+}
+
+// last saves what changed before the end of ctx: that the nodes are not connected any more.
+func (r *Registry) last(ctx context.Context, store Store) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	r.flush(last, store, true)
 }
 
 // adopt takes over what other control planes have stored of nodes that are not connected to this one.

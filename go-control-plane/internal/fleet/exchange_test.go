@@ -173,3 +173,83 @@ func TestVersionsAloneAreSavedRarely(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What could not be saved is saved later, whatever kind of change it was, and also if the end comes in between.
+func TestFailedSavesAreRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*fleet.Session)
+		saved  func(fleet.Node) bool
+	}{
+		"versions": {func(s *fleet.Session) { s.Offered(7) }, func(n fleet.Node) bool { return n.OfferedVersion == 7 }},
+		"session":  {(*fleet.Session).Disconnect, func(n fleet.Node) bool { return !n.Connected }},
+		"rejects": {func(s *fleet.Session) {
+			s.Acknowledged(1, instant, false, nil, []fleet.Reject{{Key: key("a")}})
+		}, func(n fleet.Node) bool { return len(n.Rejects) == 1 }},
+	} {
+		for _, ending := range []bool{false, true} {
+			s := &store{saved: map[string]fleet.Node{}}
+			r, stop := plane(t, s, at(0))
+			session := r.Connect("n", "1", 1)
+			eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
+			s.mu.Lock()
+			s.failures = 1
+			s.mu.Unlock()
+			c.change(session)
+			eventually(t, name+": nothing failed", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.failures == 0 })
+			if ending {
+				stop()
+				if n, _ := s.get("n"); !c.saved(n) {
+					t.Errorf("%s: not saved at the end: %+v", name, n)
+				}
+				continue
+			}
+			eventually(t, name+": not saved", func() bool { n, _ := s.get("n"); return c.saved(n) })
+		}
+	}
+}
+
+// Whose session is over is what the store says; whose session goes on is not.
+func TestStoredRowsOfOthers(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{}}
+	r, _ := plane(t, s, at(10))
+	on, over := r.Connect("on", "1", 1), r.Connect("over", "1", 1)
+	over.Disconnect()
+	eventually(t, "stored", func() bool {
+		a, _ := s.get("on")
+		b, _ := s.get("over")
+		return a.Connected && b.Owner != "" && !b.Connected
+	})
+	s.mu.Lock()
+	for _, id := range []string{"on", "over"} {
+		s.saved[id] = fleet.Node{ID: id, Owner: "other", SoftwareVersion: "2", ConnectedAt: instant}
+	}
+	s.mu.Unlock()
+	eventually(t, "the session that is over", func() bool { n, _ := r.Node("over"); return n.SoftwareVersion == "2" })
+	if n, _ := r.Node("on"); n.SoftwareVersion != "1" || !n.Connected {
+		t.Errorf("the session that goes on: %+v", n)
+	}
+	on.Offered(3)
+	if n, _ := r.Node("on"); n.OfferedVersion != 3 {
+		t.Errorf("it is not heard any more: %+v", n)
+	}
+}
+
+// A node that comes back with the version that the store says it had applied has applied it then.
+func TestWhenAVersionWasApplied(t *testing.T) {
+	for held, want := range map[int64]time.Time{5: instant, 6: instant.Add(time.Minute)} {
+		s := &store{saved: map[string]fleet.Node{"n": {ID: "n", AppliedVersion: 5, AppliedAt: instant}}}
+		r := fleet.NewRegistry(at(60))
+		r.Connect("n", "1", held)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+		eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
+		if n, _ := r.Node("n"); !n.AppliedAt.Equal(want) {
+			t.Errorf("version %d was applied at %v, want %v", held, n.AppliedAt, want)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}

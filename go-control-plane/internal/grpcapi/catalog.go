@@ -33,6 +33,18 @@ func (s *Catalog) CreateItem(ctx context.Context, r *catalogv1.CreateItemRequest
 	return &catalogv1.CreateItemResponse{Item: contract.Item(i)}, nil
 }
 
+func (s *Catalog) BatchCreateItems(ctx context.Context, r *catalogv1.BatchCreateItemsRequest) (*catalogv1.BatchCreateItemsResponse, error) {
+	items := each(r.GetItems(), contract.ToItem)
+	for n := range items {
+		items[n].Version = 0
+	}
+	items, err := s.Items.CreateAll(ctx, items, "items", requestID(ctx, r.GetRequestId()))
+	if err != nil {
+		return nil, answer(ctx, s.Log, err)
+	}
+	return &catalogv1.BatchCreateItemsResponse{Items: each(items, contract.Item)}, nil
+}
+
 func (s *Catalog) GetItem(ctx context.Context, r *catalogv1.GetItemRequest) (*catalogv1.GetItemResponse, error) {
 	i, err := s.Items.Get(ctx, r.GetSku())
 	if err != nil {

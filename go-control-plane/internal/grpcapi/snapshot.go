@@ -107,7 +107,7 @@ func (s *Snapshot) hello(ctx context.Context, received <-chan *snapshotv1.Stream
 			return nil, answer(ctx, s.Log, catalog.Invalid("hello", "must be the first message"))
 		}
 		if !catalog.ValidKey(hello.GetNodeId()) {
-			return nil, answer(ctx, s.Log, catalog.Invalid("hello.node_id", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"))
+			return nil, answer(ctx, s.Log, catalog.Invalid("hello.node_id", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, and neither . nor .."))
 		}
 		if len(hello.GetSoftwareVersion()) > 200 {
 			return nil, answer(ctx, s.Log, catalog.Invalid("hello.software_version", "must be at most 200 characters"))

@@ -26,17 +26,22 @@ type faulty struct {
 	failures int
 	attempts int
 	next     map[int32]int64
+	topicID  string
 	retired  []string
 	lines    bytes.Buffer
 	healthy  []error
+	// values counts the booked records, by currency, which is all that these tests' windows have.
+	values map[string]int
 }
 
-func (f *faulty) NextOffsets(context.Context, string) (map[int32]int64, error) {
+func newFaulty() *faulty { return &faulty{next: map[int32]int64{}, values: map[string]int{}} }
+
+func (f *faulty) Positions(context.Context, string) (map[int32]ledger.Position, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := map[int32]int64{}
+	next := map[int32]ledger.Position{}
 	for partition, offset := range f.next {
-		next[partition] = offset
+		next[partition] = ledger.Position{Offset: offset, TopicID: f.topicID}
 	}
 	return next, nil
 }
@@ -54,17 +59,21 @@ func (f *faulty) Apply(_ context.Context, b ledger.Batch) (ledger.Booked, error)
 			return ledger.Booked{}, ledger.ErrOffsetWentBack
 		}
 	}
+	f.topicID = b.TopicID
 	for partition, offset := range b.Next {
 		f.next[partition] = offset
+	}
+	for _, r := range b.Records {
+		f.values[r.Window.Currency]++
 	}
 	return ledger.Booked{Records: len(b.Records)}, nil
 }
 
-func (f *faulty) Retire(_ context.Context, _ string, partition int32, from int64) error {
+func (f *faulty) Retire(_ context.Context, _ string, partition int32, from ledger.Position) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.retired = append(f.retired, fmt.Sprintf("%d from %d", partition, from))
-	f.next[partition] = from
+	f.retired = append(f.retired, fmt.Sprintf("%d from %d", partition, from.Offset))
+	f.next[partition] = from.Offset
 	return nil
 }
 
@@ -97,15 +106,10 @@ func (f *faulty) wait(t *testing.T, what string, condition func() bool) {
 func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 	server := kafkatest.Start(t)
 	broker := Broker{Addresses: []string{server.Address}}
-	discard := slog.New(slog.DiscardHandler)
 	topics := []Topic{{Name: "usage", Partitions: 2}}
-	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Log(reason) }); err != nil {
-		t.Fatal(err)
-	}
+	ensure(t, broker, topics...)
 	// Once more: they exist.
-	if err := broker.EnsureTopics(t.Context(), topics, discard, func(reason string) { t.Error(reason) }); err != nil {
-		t.Fatal(err)
-	}
+	ensure(t, broker, topics...)
 	producer := NewProducer(broker)
 	defer producer.Close()
 	key := func(n int) []byte { return []byte{byte(n)} }
@@ -117,7 +121,8 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 		t.Fatalf("%d published, %v", n, err)
 	}
 
-	f := &faulty{failures: 6, next: map[int32]int64{}}
+	f := newFaulty()
+	f.failures = 6
 	u := consumer(nil, nil)
 	u.Broker, u.Book, u.Log = broker, f, slog.New(slog.NewTextHandler(f, nil))
 	u.Patience = 500 * time.Millisecond
@@ -171,13 +176,10 @@ func TestConsumptionReportsAnOutageOnce(t *testing.T) {
 func TestAddedPartitionsAreConsumed(t *testing.T) {
 	server := kafkatest.Start(t)
 	broker := Broker{Addresses: []string{server.Address}}
-	discard := slog.New(slog.DiscardHandler)
-	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, discard, func(reason string) { t.Log(reason) }); err != nil {
-		t.Fatal(err)
-	}
-	f := &faulty{next: map[int32]int64{}}
+	ensure(t, broker, Topic{Name: "usage", Partitions: 1})
+	f := newFaulty()
 	u := consumer(nil, nil)
-	u.Broker, u.Book, u.Healthy = broker, f, func(error) {}
+	u.Broker, u.Book = broker, f
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()
@@ -222,10 +224,8 @@ func TestAddedPartitionsAreConsumed(t *testing.T) {
 func TestWhatARestoredLedgerLostIsBookedAgain(t *testing.T) {
 	server := kafkatest.Start(t)
 	broker := Broker{Addresses: []string{server.Address}}
-	if err := broker.EnsureTopics(t.Context(), []Topic{{Name: "usage", Partitions: 1}}, slog.New(slog.DiscardHandler), func(reason string) { t.Log(reason) }); err != nil {
-		t.Fatal(err)
-	}
-	f := &faulty{next: map[int32]int64{}}
+	ensure(t, broker, Topic{Name: "usage", Partitions: 1})
+	f := newFaulty()
 	u := consumer(nil, nil)
 	u.Broker, u.Book, u.Log, u.Healthy = broker, f, slog.New(slog.NewTextHandler(f, nil)), func(error) {}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,16 +2,9 @@
 package kafka
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
-
-	"hybrid/control-plane/internal/backoff"
 )
 
 // Broker is a Kafka cluster.
@@ -36,6 +29,8 @@ func (b Broker) config() *sarama.Config {
 	c.Net.WriteTimeout = 10 * time.Second
 	c.Metadata.Retry.Max = 1
 	c.Metadata.RefreshFrequency = time.Minute
+	// Only the keeper makes topics, with their partitions and settings. The stand-in makes them when they are asked for.
+	c.Metadata.AllowAutoTopicCreation = b.StandIn
 	c.Producer.Idempotent = true
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Return.Successes = true
@@ -47,61 +42,4 @@ func (b Broker) config() *sarama.Config {
 	c.Consumer.Retry.Backoff = 500 * time.Millisecond
 	c.Consumer.MaxWaitTime = 500 * time.Millisecond
 	return c
-}
-
-// Topic is the wanted configuration of a topic.
-type Topic struct {
-	Name       string
-	Partitions int32
-	Compacted  bool
-}
-
-// EnsureTopics creates the topics that do not exist. It retries with backoff until all exist, and calls waiting with the
-// reason after each failure; it fails only with the error of ctx.
-func (b Broker) EnsureTopics(ctx context.Context, topics []Topic, log *slog.Logger, waiting func(reason string)) error {
-	retry := backoff.Retry{Work: "creation of the Kafka topics", Log: log, Backoff: backoff.Backoff{Max: 3 * time.Second}}
-	for {
-		err := b.ensureTopics(topics)
-		if err == nil {
-			retry.Succeeded(ctx)
-			return nil
-		}
-		waiting(err.Error())
-		if err := retry.Failed(ctx, err); err != nil {
-			return err
-		}
-	}
-}
-
-func (b Broker) ensureTopics(topics []Topic) error {
-	client, err := sarama.NewClient(b.Addresses, b.config())
-	if err != nil {
-		return fmt.Errorf("%s: %w", strings.Join(b.Addresses, ","), err)
-	}
-	defer client.Close()
-	if b.StandIn {
-		// A request for its metadata creates a topic.
-		for _, t := range topics {
-			if _, err := client.Partitions(t.Name); err != nil {
-				return fmt.Errorf("topic %s: %w", t.Name, err)
-			}
-		}
-		return nil
-	}
-	admin, err := sarama.NewClusterAdminFromClient(client)
-	if err != nil {
-		return err
-	}
-	for _, t := range topics {
-		// -1 selects the broker's default.
-		detail := &sarama.TopicDetail{NumPartitions: t.Partitions, ReplicationFactor: -1}
-		if t.Compacted {
-			compact := "compact"
-			detail.ConfigEntries = map[string]*string{"cleanup.policy": &compact}
-		}
-		if err := admin.CreateTopic(t.Name, detail, false); err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
-			return fmt.Errorf("topic %s: %w", t.Name, err)
-		}
-	}
-	return nil
 }

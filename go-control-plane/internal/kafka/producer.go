@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,14 +13,19 @@ import (
 )
 
 // publishTimeout limits a call of Publish, including the retries of the library.
-const publishTimeout = 15 * time.Second
+const publishTimeout = 8 * time.Second
 
-var errNoAnswer = errors.New("kafka: no answer in time")
+// settling is how often it is asked whether the transaction before has its markers; they take a few milliseconds.
+const settling = 10 * time.Millisecond
 
-// Producer publishes messages with the acknowledgement of all in-sync replicas. It connects on first use and reconnects after
-// every failure, because the library's idempotent producer does not recover reliably.
+var errUnclaimed = errors.New("kafka: publishing needs a claim first")
+
+// Producer publishes messages with the acknowledgement of all in-sync replicas. It reconnects after every failure, because the
+// library's idempotent producer does not recover reliably.
 type Producer struct {
 	broker Broker
+	// place is the transactional id, whose newest epoch is the only one that the broker takes records of; "" without one.
+	place string
 
 	mu      sync.Mutex
 	current *connection
@@ -31,21 +37,52 @@ type connection struct {
 	producer sarama.SyncProducer
 }
 
-// NewProducer returns a producer that is not connected yet.
+// NewProducer returns a producer that connects on first use, and needs no claim.
 func NewProducer(broker Broker) *Producer { return &Producer{broker: broker} }
+
+// NewFencedProducer returns a producer that shares a place with all others of this name: see outbox.Publisher. It publishes
+// in transactions, so all of a call's messages become visible or none. The stand-in does not fence.
+func NewFencedProducer(broker Broker, place string) *Producer {
+	if broker.StandIn {
+		place = ""
+	}
+	return &Producer{broker: broker, place: place}
+}
 
 var _ outbox.Publisher = (*Producer)(nil)
 
-// Publish sends messages in order and returns the number of leading messages that are durable. It returns when ctx is done or
-// publishTimeout has passed, even if the library does not.
+// Claim implements outbox.Publisher. Without a place there is nothing to claim.
+func (p *Producer) Claim(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.place == "" {
+		return nil
+	}
+	p.abandon()
+	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, func(late *connection) {
+		if late != nil {
+			late.abandon()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	p.current = claimed
+	return nil
+}
+
+// Publish implements outbox.Publisher. It returns when ctx is done or publishTimeout has passed, even if the library does not.
 func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (published int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	if p.current == nil && p.place != "" {
+		return 0, errUnclaimed
+	}
 	if p.current == nil {
-		if p.current, err = connect(p.broker); err != nil {
+		if p.current, err = connect(p.broker, ""); err != nil {
 			return 0, err
 		}
 	}
@@ -53,23 +90,11 @@ func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (publ
 	for i, m := range messages {
 		records[i] = record(m)
 	}
-	sent := make(chan error, 1)
-	go func(producer sarama.SyncProducer) { sent <- producer.SendMessages(records) }(p.current.producer)
-	timer := time.NewTimer(publishTimeout)
-	defer timer.Stop()
-	select {
-	case err = <-sent:
-		if err == nil {
-			return len(messages), nil
-		}
-		published, err = firstDurable(records, err)
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timer.C:
-		err = errNoAnswer
+	current := p.current
+	published, err = within(ctx, publishTimeout, func() (int, error) { return current.send(records) }, func(int) {})
+	if err != nil {
+		p.abandon()
 	}
-	p.current.abandon()
-	p.current = nil
 	return published, err
 }
 
@@ -77,23 +102,69 @@ func (p *Producer) Publish(ctx context.Context, messages []outbox.Message) (publ
 func (p *Producer) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.abandon()
+}
+
+func (p *Producer) abandon() {
 	if p.current != nil {
 		p.current.abandon()
 		p.current = nil
 	}
 }
 
-func connect(b Broker) (*connection, error) {
-	client, err := sarama.NewClient(b.Addresses, b.config())
+// connect connects, and claims the place if there is one.
+func connect(b Broker, place string) (*connection, error) {
+	config := b.config()
+	if place != "" {
+		config.Producer.Transaction.ID = place
+		config.Producer.Transaction.Timeout = 2 * publishTimeout
+		config.Producer.Transaction.Retry.Backoff = settling
+	}
+	client, err := sarama.NewClient(b.Addresses, config)
 	if err != nil {
 		return nil, err
 	}
-	producer, err := sarama.NewSyncProducerFromClient(client)
-	if err != nil {
-		client.Close()
-		return nil, err
+	for ending := time.Now().Add(publishTimeout); ; time.Sleep(settling) {
+		producer, err := sarama.NewSyncProducerFromClient(client)
+		if err == nil {
+			return &connection{client, producer}, nil
+		}
+		// The broker ends the transaction of the one before first.
+		if !errors.Is(err, sarama.ErrConcurrentTransactions) || time.Now().After(ending) {
+			client.Close()
+			return nil, err
+		}
 	}
-	return &connection{client, producer}, nil
+}
+
+// send sends records, in a transaction if the producer has transactions, and returns the number of leading ones that are durable.
+func (c *connection) send(records []*sarama.ProducerMessage) (int, error) {
+	if !c.producer.IsTransactional() {
+		if err := c.producer.SendMessages(records); err != nil {
+			return firstDurable(records, err)
+		}
+		return len(records), nil
+	}
+	// A transaction that fails is aborted by the next claim.
+	if err := c.producer.BeginTxn(); err != nil {
+		return 0, fenced(err)
+	}
+	if err := c.producer.SendMessages(records); err != nil {
+		_, err = firstDurable(records, err)
+		return 0, fenced(err)
+	}
+	if err := c.producer.CommitTxn(); err != nil {
+		return 0, fenced(err)
+	}
+	return len(records), nil
+}
+
+// fenced makes an error that says that another producer has the place an outbox.ErrFenced.
+func fenced(err error) error {
+	if errors.Is(err, sarama.ErrProducerFenced) || errors.Is(err, sarama.ErrInvalidProducerEpoch) {
+		return fmt.Errorf("%w: %w", outbox.ErrFenced, err)
+	}
+	return err
 }
 
 // abandon closes the client first, so that no message of this producer is sent after those of its successor. It does not wait,

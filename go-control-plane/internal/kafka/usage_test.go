@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -23,11 +24,18 @@ type book struct {
 	ledger.Book
 	applied []ledger.Batch
 	err     error
+	// refused is the currency of records that it refuses for what they are.
+	refused string
 }
 
 func (b *book) Apply(_ context.Context, batch ledger.Batch) (ledger.Booked, error) {
 	if b.err != nil {
 		return ledger.Booked{}, b.err
+	}
+	for _, r := range batch.Records {
+		if r.Window.Currency == b.refused {
+			return ledger.Booked{}, fmt.Errorf("%w: %s", ledger.ErrRefused, b.refused)
+		}
 	}
 	b.applied = append(b.applied, batch)
 	return ledger.Booked{Records: len(batch.Records)}, nil
@@ -37,13 +45,20 @@ func (b *book) Apply(_ context.Context, batch ledger.Batch) (ledger.Booked, erro
 type publisher struct {
 	published []outbox.Message
 	err       error
+	// limit is the largest value that it takes, unless it is 0.
+	limit int
 }
 
 func (p *publisher) Publish(_ context.Context, messages []outbox.Message) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	p.published = append(p.published, messages...)
+	for n, m := range messages {
+		if p.limit > 0 && len(m.Value) > p.limit {
+			return n, &sarama.ProducerError{Err: sarama.ErrMessageSizeTooLarge}
+		}
+		p.published = append(p.published, m)
+	}
 	return len(messages), nil
 }
 
@@ -55,6 +70,7 @@ func message(partition int32, offset int64, value string) *sarama.ConsumerMessag
 func consumer(b *book, p *publisher) *UsageConsumer {
 	return &UsageConsumer{
 		Topic: "usage", DeadLetterTopic: "usage.dead-letter", Book: b, Producer: p, Log: slog.New(slog.DiscardHandler),
+		Healthy: func(error) {}, Lost: func(string) {},
 		Parse: func(value []byte) (ledger.Window, error) {
 			if string(value[:1]) == "x" {
 				return ledger.Window{}, errors.New("poison")
@@ -68,7 +84,7 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	b, p := &book{}, &publisher{}
 	u := consumer(b, p)
 	large := string(append([]byte("x"), make([]byte, 2*maxDeadValue)...))
-	err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
+	err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +142,7 @@ func TestRecordsCarryTheirTrace(t *testing.T) {
 		messages = append(messages, m)
 	}
 	p := &publisher{}
-	if err := consumer(&book{}, p).book(t.Context(), messages); err != nil {
+	if err := consumer(&book{}, p).bookAll(t.Context(), "", messages); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range spans.GetSpans() {
@@ -153,7 +169,7 @@ func TestUnreadableRecordsAreReportedOnce(t *testing.T) {
 	u := consumer(&book{}, p)
 	u.Log = slog.New(slog.NewTextHandler(&lines, nil))
 	for range 3 {
-		if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil {
+		if err := u.bookAll(t.Context(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil {
 			t.Fatal("booked without the dead letter")
 		}
 	}
@@ -161,7 +177,7 @@ func TestUnreadableRecordsAreReportedOnce(t *testing.T) {
 		t.Errorf("lines:\n%s", lines.String())
 	}
 	p.err = nil
-	if err := u.book(t.Context(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err != nil || strings.Count(lines.String(), "offset=7 reason=poison") != 1 {
+	if err := u.bookAll(t.Context(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err != nil || strings.Count(lines.String(), "offset=7 reason=poison") != 1 {
 		t.Errorf("%v, lines:\n%s", err, lines.String())
 	}
 }
@@ -190,7 +206,7 @@ func TestBatchesSayWhereTheyGoOn(t *testing.T) {
 	u := consumer(b, &publisher{})
 	u.known = map[int32]int64{0: 4}
 	for _, batch := range [][]*sarama.ConsumerMessage{{message(0, 6, "EUR"), message(1, 2, "EUR")}, {message(0, 7, "EUR"), message(1, 3, "EUR")}} {
-		if err := u.book(t.Context(), batch); err != nil {
+		if err := u.bookAll(t.Context(), "", batch); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,14 +221,61 @@ func TestBatchesSayWhereTheyGoOn(t *testing.T) {
 func TestOffsetsWaitForDeadLetters(t *testing.T) {
 	b := &book{}
 	u := consumer(b, &publisher{err: errors.New("away")})
-	if err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil || len(b.applied) != 0 {
+	if err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 7, "x")}); err == nil || len(b.applied) != 0 {
 		t.Errorf("%v, booked %v", err, b.applied)
 	}
 }
 
 func TestFailedBookingIsAnError(t *testing.T) {
 	u := consumer(&book{err: errors.New("away")}, &publisher{})
-	if err := u.book(context.Background(), []*sarama.ConsumerMessage{message(0, 7, "EUR")}); err == nil || u.Stats().Records != 0 {
+	if err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 7, "EUR")}); err == nil || u.Stats().Records != 0 {
 		t.Errorf("%v, %+v", err, u.Stats())
+	}
+}
+
+// A record that the ledger refuses for what it is becomes a dead letter, and those around it are booked.
+func TestARefusedRecordIsSetAside(t *testing.T) {
+	b, p := &book{refused: "ODD"}, &publisher{}
+	u := consumer(b, p)
+	messages := []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 5, "ODD"), message(0, 6, "USD")}
+	if err := u.bookAll(t.Context(), "", messages); err != nil {
+		t.Fatal(err)
+	}
+	var booked []string
+	for _, batch := range b.applied {
+		for _, r := range batch.Records {
+			booked = append(booked, r.Window.Currency)
+		}
+	}
+	if fmt.Sprint(booked) != "[EUR USD]" || b.applied[len(b.applied)-1].Next[0] != 7 || u.Stats().Records != 2 {
+		t.Errorf("booked %v, %+v", b.applied, u.Stats())
+	}
+	if len(p.published) != 1 || string(p.published[0].Value) != "ODD" || u.Stats().DeadLetters != 1 {
+		t.Errorf("dead letters %v", p.published)
+	}
+}
+
+// A dead letter that the broker refuses goes without the record's own bytes; one that is refused even then is tried again.
+func TestARefusedDeadLetterIsStripped(t *testing.T) {
+	b, p := &book{}, &publisher{limit: 10}
+	u := consumer(b, p)
+	messages := []*sarama.ConsumerMessage{message(0, 4, "x small"), message(0, 5, "x is large, too large"), message(0, 6, "x small")}
+	if err := u.bookAll(t.Context(), "", messages); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.published) != 3 || u.Stats().DeadLetters != 3 || b.applied[0].Next[0] != 7 {
+		t.Fatalf("%d dead letters, %+v", len(p.published), u.Stats())
+	}
+	stripped := p.published[1]
+	names := map[string]string{}
+	for _, h := range stripped.Headers {
+		names[h.Name] = h.Value
+	}
+	if len(stripped.Value) != 0 || stripped.Value == nil || len(names) != 4 || names["dead-letter-offset"] != "5" || names["dead-letter-truncated-from"] != "21" {
+		t.Errorf("stripped to %q %v", stripped.Value, names)
+	}
+	p.err = sarama.ErrMessageSizeTooLarge
+	if err := u.bookAll(t.Context(), "", messages[:1]); !errors.Is(err, sarama.ErrMessageSizeTooLarge) || len(b.applied) != 1 {
+		t.Errorf("%v, booked %v", err, b.applied)
 	}
 }

@@ -107,6 +107,12 @@ func (b *Broker) Kill() {
 	b.process = nil
 }
 
+// Pause stops the broker as SIGSTOP does: it answers nothing, and its connections stay. Resume lets it go on.
+func (b *Broker) Pause() { syscall.Kill(-b.process.Process.Pid, syscall.SIGSTOP) }
+
+// Resume lets the broker go on after Pause.
+func (b *Broker) Resume() { syscall.Kill(-b.process.Process.Pid, syscall.SIGCONT) }
+
 func (b *Broker) command(class string, args ...string) *exec.Cmd {
 	c := exec.Command("java", append([]string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", b.jars, class}, args...)...)
 	c.Dir = b.dir

@@ -88,10 +88,31 @@ type Record struct {
 	Window    Window
 }
 
+// Position is where the consumption of a partition goes on.
+type Position struct {
+	// Offset is the next one to consume.
+	Offset int64
+	// TopicID names the topic that the offset belongs to: one that is deleted and made anew under its name has another id. It is
+	// empty where the broker tells none.
+	TopicID string
+}
+
+// IsIn reports whether the position belongs to the topic with this id, as far as both are known.
+func (p Position) IsIn(topicID string) bool {
+	return p.TopicID == "" || topicID == "" || p.TopicID == topicID
+}
+
+// ErrOtherTopic is the error of a batch that was read from a topic which was deleted and made anew since.
+var ErrOtherTopic = errors.New("ledger: the records are of a topic that was deleted")
+
+// ErrRefused is the error of a batch with a record that the store refuses for what it is, so that no other attempt books it.
+var ErrRefused = errors.New("ledger: a record is refused")
+
 // Batch is the records that are booked in one transaction.
 type Batch struct {
-	Topic   string
-	Records []Record
+	// Topic is the topic's name, TopicID its id; see Position.
+	Topic, TopicID string
+	Records        []Record
 	// From is the offset of each partition of the batch that the ledger had when the batch was read, as far as the reader knows.
 	// A partition that was never consumed is absent.
 	From map[int32]int64
@@ -112,14 +133,17 @@ var ErrOffsetWentBack = errors.New("the ledger's offset went back")
 
 // Book writes the ledger.
 type Book interface {
-	// NextOffsets returns the next offset to consume of each partition. Partitions that were never consumed are absent.
-	NextOffsets(ctx context.Context, topic string) (map[int32]int64, error)
-	// Apply books a batch and moves the offsets, atomically. It skips records before the offset of their partition, which
-	// were booked earlier. It fails with ErrOffsetWentBack, and books nothing, if an offset is before that in From.
+	// Positions returns the position of each partition. Partitions that were never consumed are absent.
+	Positions(ctx context.Context, topic string) (map[int32]Position, error)
+	// Apply books a batch and moves the positions, atomically. It skips records before the offset of their partition, which
+	// were booked earlier. It fails with ErrOtherTopic where a position belongs to another topic than the batch, and with
+	// ErrRefused where a record cannot be stored. It fails with ErrOffsetWentBack if an offset is before that in From. It books
+	// nothing then.
 	Apply(ctx context.Context, batch Batch) (Booked, error)
-	// Retire is for a log that has lost its records from an offset on, after they were booked. It keeps the booked records
-	// under another topic name, so that new records can have the same offsets, and moves the next offset there.
-	Retire(ctx context.Context, topic string, partition int32, from int64) error
+	// Retire is for a log that has lost its records from an offset on, after they were booked, or all of them because it is
+	// another topic's. It keeps the booked records from that offset on under another topic name, so that new records can have
+	// the same offsets, and moves the position there.
+	Retire(ctx context.Context, topic string, partition int32, from Position) error
 }
 
 // Sums are exact: a sum of int64 need not fit int64. Amounts are minor units.

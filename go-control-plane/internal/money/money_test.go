@@ -84,6 +84,53 @@ func halfAwayFromZero(millionths *big.Int) *big.Int {
 	return rounded
 }
 
+func TestArithmeticAtItsLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		got  func() (int64, error)
+		want int64
+		err  error
+	}{
+		"sum of the smallest":        {func() (int64, error) { return money.Add(math.MinInt64, math.MinInt64) }, 0, money.ErrOverflow},
+		"sum of the largest":         {func() (int64, error) { return money.Add(math.MaxInt64, math.MaxInt64) }, 0, money.ErrOverflow},
+		"largest sum":                {func() (int64, error) { return money.Add(math.MaxInt64-1, 1) }, math.MaxInt64, nil},
+		"smallest sum":               {func() (int64, error) { return money.Add(math.MinInt64+1, -1) }, math.MinInt64, nil},
+		"just beyond a quotient":     {func() (int64, error) { return money.Rate(1<<62, 4*money.Million) }, 0, money.ErrOverflow},
+		"largest share":              {func() (int64, error) { return money.Rate(math.MaxInt64, money.Million) }, math.MaxInt64, nil},
+		"smallest share":             {func() (int64, error) { return money.Rate(math.MinInt64, money.Million) }, math.MinInt64, nil},
+		"half away from zero":        {func() (int64, error) { return money.Rate(-1, money.Million/2) }, -1, nil},
+		"less than half towards it":  {func() (int64, error) { return money.Rate(1, money.Million/2-1) }, 0, nil},
+		"smallest product":           {func() (int64, error) { return money.Mul(1<<62, -2) }, math.MinInt64, nil},
+		"product just beyond int64":  {func() (int64, error) { return money.Mul(1<<62, 2) }, 0, money.ErrOverflow},
+		"product just beyond uint64": {func() (int64, error) { return money.Mul(1<<62, 4) }, 0, money.ErrOverflow},
+	} {
+		if got, err := c.got(); got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %d, %v; want %d, %v", name, got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestCurrencies(t *testing.T) {
+	for code, want := range map[string]bool{"EUR": true, "AAA": true, "ZZZ": true, "": false, "EU": false, "EURO": false,
+		"@UR": false, "[UR": false, "E@R": false, "EU[": false, "eur": false, "EU\u00d6": false} {
+		if money.ValidCurrency(code) != want {
+			t.Errorf("%q is valid: %t", code, !want)
+		}
+	}
+}
+
+func TestFormatDecimal(t *testing.T) {
+	for _, c := range []struct {
+		minor int64
+		scale int
+		want  string
+	}{{0, 2, "0.00"}, {0, 0, "0"}, {-1, 2, "-0.01"}, {1, 2, "0.01"}, {99, 2, "0.99"}, {100, 2, "1.00"}, {380, 2, "3.80"}, {7, 0, "7"},
+		{10, 1, "1.0"}, {math.MinInt64, 2, "-92233720368547758.08"}} {
+		if got := money.FormatDecimal(c.minor, c.scale); got != c.want {
+			t.Errorf("%d with %d places is %q, want %q", c.minor, c.scale, got, c.want)
+		}
+	}
+}
+
 func TestParseDecimal(t *testing.T) {
 	for text, want := range map[string]struct {
 		minor int64

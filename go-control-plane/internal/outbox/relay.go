@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -20,10 +21,16 @@ type Queue interface {
 	Prune(ctx context.Context) error
 }
 
-// Publisher sends messages.
+// ErrFenced is the error of a publisher when another one has claimed its place.
+var ErrFenced = errors.New("outbox: another publisher has taken over")
+
+// Publisher sends messages. Of several that share a place, the one that has claimed it last is the only one that can.
 type Publisher interface {
+	// Claim takes the place: once it has returned, nothing that another one sends is published any more. It is needed before
+	// the first call of Publish, and after each that has failed.
+	Claim(ctx context.Context) error
 	// Publish sends messages in order and returns the number of leading messages that are durable, and an error if that is
-	// not all of them.
+	// not all of them: ErrFenced if another one has claimed the place.
 	Publish(ctx context.Context, messages []Message) (published int, err error)
 }
 
@@ -45,6 +52,10 @@ type Relay struct {
 	// Pace is the pace of retries; the zero value has the defaults of Backoff.
 	Pace backoff.Backoff
 
+	// claimed is whether the publisher's place is claimed. What is pending is read after that: another relay may have published
+	// what was read before, and more.
+	claimed bool
+
 	lag       atomic.Int64
 	published atomic.Int64
 }
@@ -55,17 +66,28 @@ func (r *Relay) Lag() int64 { return r.lag.Load() }
 // Published returns the number of messages that this relay has published.
 func (r *Relay) Published() int64 { return r.published.Load() }
 
-// Run relays until ctx is done. Failures are retried with backoff, and no message is skipped.
+// Run relays until ctx is done. Failures are retried with backoff, and no message is skipped. It fails with ErrFenced when
+// another relay has taken over.
 func (r *Relay) Run(ctx context.Context) error {
+	r.claimed = false
 	retry := backoff.Retry{Work: "outbox relay", Log: r.Log, Backoff: r.Pace}
 	ticker := time.NewTicker(r.Poll)
 	defer ticker.Stop()
 	var pruned time.Time
 	for {
+		if time.Since(pruned) > pruneInterval {
+			if err := r.Queue.Prune(ctx); err != nil && ctx.Err() == nil {
+				r.Log.WarnContext(ctx, "pruning the outbox failed; the next attempt is in "+pruneInterval.String(), "error", err)
+			}
+			pruned = time.Now()
+		}
 		more, err := r.step(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
 				r.Healthy(err)
+			}
+			if errors.Is(err, ErrFenced) {
+				return err
 			}
 			if retry.Failed(ctx, err) != nil {
 				return nil
@@ -76,12 +98,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		r.Healthy(nil)
 		if more && ctx.Err() == nil {
 			continue
-		}
-		if time.Since(pruned) > pruneInterval {
-			if err := r.Queue.Prune(ctx); err != nil && ctx.Err() == nil {
-				r.Log.WarnContext(ctx, "pruning the outbox failed; the next attempt is in "+pruneInterval.String(), "error", err)
-			}
-			pruned = time.Now()
 		}
 		select {
 		case <-ctx.Done():
@@ -94,6 +110,12 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // step relays one batch and reports whether more messages may be waiting.
 func (r *Relay) step(ctx context.Context) (more bool, err error) {
+	if !r.claimed {
+		if err := r.Publisher.Claim(ctx); err != nil {
+			return false, err
+		}
+		r.claimed = true
+	}
 	pending, err := r.Queue.Pending(ctx, batchSize)
 	if err != nil {
 		return false, err
@@ -112,6 +134,7 @@ func (r *Relay) step(ctx context.Context) (more bool, err error) {
 		messages[i], ids[i] = p.Message, p.ID
 	}
 	published, publishErr := r.Publisher.Publish(ctx, messages)
+	r.claimed = publishErr == nil
 	if published > 0 {
 		// Published messages are marked even while the process shuts down; otherwise they would be published again.
 		marking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -61,6 +61,15 @@ func (w *world) MarkPublished(_ context.Context, ids []int64) error {
 	return nil
 }
 
+func (w *world) Claim(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail() {
+		return errAway
+	}
+	return nil
+}
+
 func (w *world) Publish(_ context.Context, messages []outbox.Message) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,12 +136,15 @@ func TestEverythingIsPublishedInOrder(t *testing.T) {
 
 // steady is a queue of many messages, and a broker that takes some of them.
 type steady struct {
-	mu       sync.Mutex
-	queue    []outbox.Pending
-	limits   []int
-	accepts  func(n int) (int, error)
-	batches  []int
-	prunes   int
+	mu      sync.Mutex
+	queue   []outbox.Pending
+	limits  []int
+	accepts func(n int) (int, error)
+	batches []int
+	prunes  int
+	claims  int
+	// idle counts the calls that mark nothing.
+	idle     int
 	pruneErr error
 }
 
@@ -162,12 +174,22 @@ func (s *steady) MarkPublished(ctx context.Context, ids []int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if len(ids) == 0 {
+		s.idle++
+	}
 	for i, id := range ids {
 		if s.queue[i].ID != id {
 			return fmt.Errorf("%d is marked before %d", id, s.queue[i].ID)
 		}
 	}
 	s.queue = s.queue[len(ids):]
+	return nil
+}
+
+func (s *steady) Claim(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims++
 	return nil
 }
 
@@ -222,6 +244,9 @@ func TestFullBatchesFollowEachOther(t *testing.T) {
 	if got := fmt.Sprint(s.batches); got != "[500 500 200 1]" || s.limits[0] != 500 {
 		t.Errorf("batches %s, limits %v", got, s.limits)
 	}
+	if s.claims != 1 {
+		t.Errorf("claimed %d times", s.claims)
+	}
 	if s.prunes != 1 {
 		t.Errorf("pruned %d times at once", s.prunes)
 	}
@@ -262,6 +287,10 @@ func TestPartOfABatchIsMarked(t *testing.T) {
 	stop()
 	if got := fmt.Sprint(s.batches); got != "[500 497 497 497 497]" || relay.Published() != 500 || relay.Lag() != 0 {
 		t.Errorf("batches %s, published %d, lag %d", got, relay.Published(), relay.Lag())
+	}
+	// Each failure is followed by a claim, and marks nothing.
+	if s.claims != 5 || s.idle != 0 {
+		t.Errorf("claimed %d times, marked nothing %d times", s.claims, s.idle)
 	}
 	if text := lines.String(); strings.Count(text, "level=WARN") != 1 || strings.Count(text, "outbox relay recovered") != 1 {
 		t.Errorf("lines:\n%s", text)
@@ -310,6 +339,53 @@ func TestPruningMayFail(t *testing.T) {
 	}
 	if text := lines.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "pruning the outbox failed") {
 		t.Errorf("lines:\n%s", text)
+	}
+}
+
+// A relay with nothing to do claims its place once.
+func TestAnIdleRelayClaimsOnce(t *testing.T) {
+	s := &steady{}
+	_, wake, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	for range 3 {
+		wake <- struct{}{}
+	}
+	stop()
+	if s.claims != 1 || len(s.batches) != 0 {
+		t.Errorf("claimed %d times, published %v", s.claims, s.batches)
+	}
+}
+
+// The queue is pruned whether or not the relay keeps up, and whether or not the broker takes anything.
+func TestPruningNeedsNoBroker(t *testing.T) {
+	s := &steady{accepts: func(int) (int, error) { return 0, errAway }}
+	s.fill(1)
+	_, _, stop := relaying(t, s, slog.New(slog.DiscardHandler))
+	defer stop()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		prunes, attempts := s.prunes, len(s.batches)
+		s.mu.Unlock()
+		if prunes == 1 && attempts > 2 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("pruned %d times in %d attempts", prunes, attempts)
+		}
+	}
+}
+
+// A relay whose place another one has taken ends: as one that goes on it would take the place back, and both would do so in turn.
+func TestAFencedRelayEnds(t *testing.T) {
+	s := &steady{accepts: func(int) (int, error) { return 0, fmt.Errorf("publish: %w", outbox.ErrFenced) }}
+	s.fill(1)
+	var healthy []error
+	relay := &outbox.Relay{Queue: s, Publisher: s, Wake: make(chan struct{}), Poll: time.Hour, Log: slog.New(slog.DiscardHandler),
+		Healthy: func(err error) { healthy = append(healthy, err) }}
+	for term := range 2 {
+		if err := relay.Run(t.Context()); !errors.Is(err, outbox.ErrFenced) || len(healthy) != term+1 || s.claims != term+1 {
+			t.Errorf("%v, healthy %v, claimed %d times", err, healthy, s.claims)
+		}
 	}
 }
 

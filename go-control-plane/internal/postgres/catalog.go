@@ -1,10 +1,8 @@
 package postgres
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,48 +48,6 @@ var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
 // errRepeated rolls back a write that was done before.
 var errRepeated = errors.New("the write was done before")
 
-func (t *table[R]) Create(ctx context.Context, r R, requestID string) (R, error) {
-	hash, err := contentHash(t.stamped(r, 0, time.Time{}))
-	if err != nil {
-		return r, err
-	}
-	created := r
-	err = inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		version, at, err := nextVersion(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if requestID != "" {
-			first, found, err := t.firstResult(ctx, tx, requestID, hash, r.Key())
-			if err != nil {
-				return err
-			}
-			if found {
-				created = first
-				return errRepeated
-			}
-		}
-		created = t.stamped(r, version, at)
-		tag, err := tx.Exec(ctx, t.insertSQL(), t.values(created)...)
-		if err != nil {
-			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrAlreadyExists}
-		}
-		if requestID != "" {
-			if err := remember(ctx, tx, requestID, hash, created); err != nil {
-				return err
-			}
-		}
-		return record(ctx, tx, t.announce, write{key: r.Key(), resource: created, version: version, at: at})
-	})
-	if errors.Is(err, errRepeated) {
-		err = nil
-	}
-	return created, err
-}
-
 func (t *table[R]) Get(ctx context.Context, name string) (R, error) {
 	r, err := t.find(ctx, t.reads, name, "")
 	return r, translate(err)
@@ -117,10 +73,7 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		if err != nil {
 			return err
 		}
-		merged, err := r.Replacing(current)
-		if err != nil {
-			return err
-		}
+		merged, invalid := r.Replacing(current)
 		if current.ResourceVersion() != r.ResourceVersion() {
 			if done, err := t.isUpdate(ctx, tx, r.ResourceVersion(), merged, current); err != nil || done {
 				updated = current
@@ -128,11 +81,13 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 			}
 			return &catalog.KeyError{Key: r.Key(), Err: catalog.ErrVersionMismatch}
 		}
-		updated = t.stamped(merged, version, at)
-		if _, err := tx.Exec(ctx, t.updateSQL(), append(t.values(updated), r.Key().Name)...); err != nil {
-			return err
+		if invalid != nil {
+			return invalid
 		}
-		return record(ctx, tx, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
+		updated = t.stamped(merged, version, at)
+		var batch pgx.Batch
+		batch.Queue(t.updateSQL(), append(t.values(updated), r.Key().Name)...)
+		return record(ctx, tx, &batch, t.announce, write{r.Key(), updated, current.ResourceVersion(), version, at})
 	})
 	if errors.Is(err, errRepeated) {
 		err = nil
@@ -169,10 +124,9 @@ func (t *table[R]) Delete(ctx context.Context, name string, version int64) error
 		if current.ResourceVersion() != version {
 			return &catalog.KeyError{Key: current.Key(), Err: catalog.ErrVersionMismatch}
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM `+t.name+` WHERE `+t.key+` = $1`, name); err != nil {
-			return err
-		}
-		return record(ctx, tx, t.announce, write{current.Key(), nil, version, next, at})
+		var batch pgx.Batch
+		batch.Queue(`DELETE FROM `+t.name+` WHERE `+t.key+` = $1`, name)
+		return record(ctx, tx, &batch, t.announce, write{current.Key(), nil, version, next, at})
 	})
 }
 
@@ -208,43 +162,6 @@ func (t *table[R]) updateSQL() string {
 	return fmt.Sprintf(`UPDATE %s SET %s WHERE %s = $%d`, t.name, strings.Join(sets, `, `), t.key, len(t.columns)+1)
 }
 
-// firstResult returns the result of an earlier create with the same request id.
-func (t *table[R]) firstResult(ctx context.Context, tx pgx.Tx, requestID string, hash []byte, key catalog.Key) (first R, found bool, err error) {
-	var seen, result []byte
-	err = tx.QueryRow(ctx, `SELECT content_hash, result FROM idempotency_key
-		WHERE request_id = $1 AND created_at > now() - interval '24 hours'`, requestID).Scan(&seen, &result)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return first, false, nil
-	case err != nil:
-		return first, false, err
-	case !bytes.Equal(seen, hash):
-		return first, false, &catalog.KeyError{Key: key, Err: catalog.ErrRequestIDReused}
-	}
-	return first, true, json.Unmarshal(result, &first)
-}
-
-func remember(ctx context.Context, tx pgx.Tx, requestID string, hash []byte, result any) error {
-	encoded, err := json.Marshal(result)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO idempotency_key (request_id, content_hash, result) VALUES ($1, $2, $3)
-		ON CONFLICT (request_id) DO UPDATE SET content_hash = excluded.content_hash, result = excluded.result, created_at = now()`,
-		requestID, hash, encoded)
-	return err
-}
-
-// contentHash returns a hash of the kind and the content of r.
-func contentHash(r catalog.AnyResource) ([]byte, error) {
-	content, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(append([]byte(r.Key().Kind+"\n"), content...))
-	return sum[:], nil
-}
-
 // write is a change of one resource, which is nil if it was deleted. Previous is 0 if it did not exist.
 type write struct {
 	key      catalog.Key
@@ -254,21 +171,38 @@ type write struct {
 	at       time.Time
 }
 
-// record adds a write to the change log and the outbox, and sends a notification that is delivered on commit.
-func record(ctx context.Context, tx pgx.Tx, announce Announcer, w write) error {
+// record makes a write, whose own statement is in the batch, and adds it to the change log and the outbox, and sends a notification
+// that is delivered on commit. All of it is one round trip.
+func record(ctx context.Context, tx pgx.Tx, batch *pgx.Batch, announce Announcer, w write) error {
+	if err := queue(ctx, batch, announce, w); err != nil {
+		return err
+	}
+	notify(batch, w.version)
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// queue adds the statements for a write, except the notification.
+func queue(ctx context.Context, batch *pgx.Batch, announce Announcer, w write) error {
 	message, err := announce(ctx, w.key, w.resource, w.version, w.at)
 	if err != nil {
 		return err
 	}
+	batch.Queue(`INSERT INTO catalog_change (version, kind, name, previous_version, deleted, committed_at)
+		VALUES ($1, $2, $3, nullif($4, 0::bigint), $5, $6)`, w.version, w.key.Kind, w.key.Name, w.previous, w.resource == nil, w.at)
+	return enqueue(batch, message)
+}
+
+// enqueue adds the statement that puts a message into the outbox.
+func enqueue(batch *pgx.Batch, message outbox.Message) error {
 	headers, err := json.Marshal(message.Headers)
 	if err != nil {
 		return err
 	}
-	var batch pgx.Batch
-	batch.Queue(`INSERT INTO catalog_change (version, kind, name, previous_version, deleted, committed_at)
-		VALUES ($1, $2, $3, nullif($4, 0::bigint), $5, $6)`, w.version, w.key.Kind, w.key.Name, w.previous, w.resource == nil, w.at)
 	batch.Queue(`INSERT INTO outbox (topic, key, value, headers) VALUES ($1, $2, $3, $4)`,
 		message.Topic, message.Key, message.Value, headers)
-	batch.Queue(`SELECT pg_notify($1, $2)`, ChangedChannel, fmt.Sprint(w.version))
-	return tx.SendBatch(ctx, &batch).Close()
+	return nil
+}
+
+func notify(batch *pgx.Batch, version int64) {
+	batch.Queue(`SELECT pg_notify($1, $2)`, ChangedChannel, fmt.Sprint(version))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/ledger"
@@ -30,27 +31,27 @@ var (
 	_ ledger.Reader = (*Ledger)(nil)
 )
 
-// NextOffsets implements ledger.Book. It also marks the promotions that an interrupted Apply left unmarked.
-func (l *Ledger) NextOffsets(ctx context.Context, topic string) (map[int32]int64, error) {
+// Positions implements ledger.Book. It also marks the promotions that an interrupted Apply left unmarked.
+func (l *Ledger) Positions(ctx context.Context, topic string) (map[int32]ledger.Position, error) {
 	if _, err := l.exhaust(ctx); err != nil {
 		return nil, err
 	}
-	return offsets(ctx, l.pool, topic, "")
+	return positions(ctx, l.pool, topic, "")
 }
 
 type queries interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int64, error) {
-	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
+func positions(ctx context.Context, q queries, topic, lock string) (map[int32]ledger.Position, error) {
+	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset, topic_id FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
 	if err != nil {
 		return nil, translate(err)
 	}
-	next := map[int32]int64{}
+	next := map[int32]ledger.Position{}
 	var partition int32
-	var offset int64
-	_, err = pgx.ForEachRow(rows, []any{&partition, &offset}, func() error { next[partition] = offset; return nil })
+	var p ledger.Position
+	_, err = pgx.ForEachRow(rows, []any{&partition, &p.Offset, &p.TopicID}, func() error { next[partition] = p; return nil })
 	return next, translate(err)
 }
 
@@ -59,16 +60,21 @@ func offsets(ctx context.Context, q queries, topic, lock string) (map[int32]int6
 func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booked, err error) {
 	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		booked = ledger.Booked{}
-		next, err := offsets(ctx, tx, b.Topic, "FOR UPDATE")
+		next, err := positions(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
 			return err
 		}
-		for partition, from := range b.From {
-			if next[partition] < from {
-				return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, from, next[partition], ledger.ErrOffsetWentBack)
+		for partition := range b.Next {
+			if !next[partition].IsIn(b.TopicID) {
+				return ledger.ErrOtherTopic
 			}
 		}
-		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition] })
+		for partition, from := range b.From {
+			if now := next[partition].Offset; now < from {
+				return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, from, now, ledger.ErrOffsetWentBack)
+			}
+		}
+		fresh := slices.DeleteFunc(slices.Clone(b.Records), func(r ledger.Record) bool { return r.Offset < next[r.Partition].Offset })
 		if booked.Entries, err = insert(ctx, tx, fresh); err != nil {
 			return err
 		}
@@ -78,9 +84,10 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 		}
 		var batch pgx.Batch
 		for partition, offset := range b.Next {
-			batch.Queue(`INSERT INTO consumer_offset (topic, kafka_partition, next_offset) VALUES ($1, $2, $3)
+			batch.Queue(`INSERT INTO consumer_offset (topic, kafka_partition, next_offset, topic_id) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (topic, kafka_partition) DO UPDATE
-				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset)`, b.Topic, partition, offset)
+				SET next_offset = greatest(consumer_offset.next_offset, excluded.next_offset),
+				    topic_id = coalesce(nullif(excluded.topic_id, ''), consumer_offset.topic_id)`, b.Topic, partition, offset, b.TopicID)
 		}
 		spend(&batch, fresh)
 		return tx.SendBatch(ctx, &batch).Close()
@@ -88,7 +95,20 @@ func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booke
 	if err == nil {
 		booked.Exhausted, err = l.exhaust(ctx)
 	}
-	return booked, err
+	return booked, refused(err)
+}
+
+// refused makes an error of the data an ErrRefused.
+func refused(err error) error {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		switch server.Code[:2] {
+		// Data exception, integrity constraint violation, program limit exceeded.
+		case "22", "23", "54":
+			return fmt.Errorf("%w: %w", ledger.ErrRefused, err)
+		}
+	}
+	return err
 }
 
 func insert(ctx context.Context, tx pgx.Tx, records []ledger.Record) (entries int, err error) {
@@ -194,11 +214,9 @@ func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
 				return err
 			}
 			updated := promotions.stamped(current, version, at)
-			_, err = tx.Exec(ctx, `UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
-			if err != nil {
-				return err
-			}
-			if err := record(ctx, tx, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
+			var batch pgx.Batch
+			batch.Queue(`UPDATE promotion SET exhausted = true, version = $2, updated_at = $3 WHERE promotion_id = $1`, id, version, at)
+			if err := record(ctx, tx, &batch, l.announce, write{updated.Key(), updated, current.Version, version, at}); err != nil {
 				return err
 			}
 		}
@@ -214,15 +232,16 @@ func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
 var errNothingDue = errors.New("no promotion is to be marked")
 
 // Retire implements ledger.Book by renaming the topic of the records from an offset on.
-func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from int64) error {
+func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from ledger.Position) error {
 	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
 	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $4 WHERE topic = $1 AND kafka_partition = $2 AND kafka_offset >= $3`,
-			topic, partition, from, name)
+			topic, partition, from.Offset, name)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3 WHERE topic = $1 AND kafka_partition = $2`, topic, partition, from)
+		_, err = tx.Exec(ctx, `UPDATE consumer_offset SET next_offset = $3, topic_id = $4 WHERE topic = $1 AND kafka_partition = $2`,
+			topic, partition, from.Offset, from.TopicID)
 		return err
 	})
 }

@@ -55,8 +55,8 @@ func scripts() ([]script, error) {
 		}
 		file := strings.TrimPrefix(path, "migrations/")
 		number, err := strconv.Atoi(file[:4])
-		if err != nil || number != i+1 {
-			return nil, fmt.Errorf("migration %s: its name must begin with the number %04d", file, i+1)
+		if err != nil || (i > 0 && number <= all[i-1].number) {
+			return nil, fmt.Errorf("migration %s: its name must begin with four digits, above those of the one before", file)
 		}
 		all[i] = script{number, file, string(text), fmt.Sprintf("%x", sha256.Sum256(text))}
 	}
@@ -75,7 +75,10 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	for _, s := range known[done:] {
 		err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			// The limit of a statement is meant for calls; a migration may have to rewrite a table.
-			if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0;"+s.text); err != nil {
+			if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, s.text); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, `INSERT INTO schema_migration (number, file, checksum) VALUES ($1, $2, $3)`, s.number, s.file, s.sum)
@@ -91,14 +94,16 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 // applied returns how many migrations the schema has, all of which must be those that are known. Of migrations that were applied
 // before checksums were noted, they are noted now.
 func applied(ctx context.Context, c *pgx.Conn, known []script) (int, error) {
-	for _, statement := range []string{
-		`CREATE TABLE IF NOT EXISTS schema_migration (
-			number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())`,
-		`ALTER TABLE schema_migration ADD COLUMN IF NOT EXISTS checksum text`,
-	} {
-		if _, err := c.Exec(ctx, statement); err != nil {
-			return 0, err
-		}
+	// A table that is complete is not locked: a backup may be reading it, and a start does not wait for that.
+	const journal = `DO $$ BEGIN
+		CREATE TABLE IF NOT EXISTS schema_migration (
+			number int PRIMARY KEY, file text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+		IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'schema_migration'::regclass AND attname = 'checksum') THEN
+			ALTER TABLE schema_migration ADD COLUMN checksum text;
+		END IF;
+	END $$`
+	if _, err := c.Exec(ctx, journal); err != nil {
+		return 0, err
 	}
 	rows, err := c.Query(ctx, `SELECT number, file, coalesce(checksum, '') FROM schema_migration ORDER BY number`)
 	if err != nil {
@@ -113,9 +118,11 @@ func applied(ctx context.Context, c *pgx.Conn, known []script) (int, error) {
 	}
 	for i, f := range found {
 		switch {
-		case f.number > len(known):
+		case f.number > known[len(known)-1].number:
 			return 0, fmt.Errorf("the schema is newer than this program: it has migration %s, and the newest one known is %s", f.file, known[len(known)-1].file)
-		case f.number != i+1:
+		case f.number < known[i].number:
+			return 0, fmt.Errorf("the schema has migration %s, which this program does not know", f.file)
+		case f.number > known[i].number:
 			return 0, fmt.Errorf("migration %s is not noted in the schema, but later ones are", known[i].file)
 		case f.sum == "":
 			if _, err := c.Exec(ctx, `UPDATE schema_migration SET checksum = $2 WHERE number = $1`, f.number, known[i].sum); err != nil {

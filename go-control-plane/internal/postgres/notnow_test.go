@@ -114,18 +114,18 @@ func TestALockThatIsNotToBeHad(t *testing.T) {
 	if _, err := book.Apply(t.Context(), batch(1, 30)); !errors.Is(err, catalog.ErrUnavailable) {
 		t.Errorf("exhaustion: %v", err)
 	}
-	if p, err := promotions.Get(t.Context(), "half"); err != nil || p.SpentMinor != 50 || p.Exhausted {
-		t.Errorf("%+v, %v", p, err)
+	if p, err := promotions.Get(t.Context(), "half"); err != nil || p.SpentMinor != 50 || !p.Exhausted || p.Version != 2 {
+		t.Errorf("not marked yet: %+v, %v", p, err)
 	}
 	release()
 	if err := postgres.Writable(t.Context(), pool); err != nil {
 		t.Error(err)
 	}
-	if next, err := book.NextOffsets(t.Context(), "usage"); err != nil || next[0] != 2 {
+	if next, err := book.Positions(t.Context(), "usage"); err != nil || next[0].Offset != 2 {
 		t.Errorf("%v, %v", next, err)
 	}
-	if p, err := promotions.Get(t.Context(), "half"); err != nil || p.SpentMinor != 50 || !p.Exhausted {
-		t.Errorf("%+v, %v", p, err)
+	if p, err := promotions.Get(t.Context(), "half"); err != nil || p.SpentMinor != 50 || !p.Exhausted || p.Version != 3 {
+		t.Errorf("marked: %+v, %v", p, err)
 	}
 }
 

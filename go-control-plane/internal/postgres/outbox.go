@@ -3,6 +3,9 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,27 +16,36 @@ import (
 // Outbox is the queue of committed messages.
 type Outbox struct {
 	pool *pgxpool.Pool
+	// newest is when the newest message of the last Pending was written. A store that goes back gives ids again, and a later
+	// message is not the one that was published under its id.
+	newest atomic.Pointer[time.Time]
 }
 
 // NewOutbox returns a queue that uses pool.
-func NewOutbox(pool *pgxpool.Pool) *Outbox { return &Outbox{pool} }
+func NewOutbox(pool *pgxpool.Pool) *Outbox { return &Outbox{pool: pool} }
 
 var _ outbox.Queue = (*Outbox)(nil)
 
 // Pending returns the oldest unpublished messages in commit order.
 func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, error) {
-	rows, err := o.pool.Query(ctx, `SELECT outbox_id, topic, key, value, headers FROM outbox
+	rows, err := o.pool.Query(ctx, `SELECT outbox_id, topic, key, value, headers, created_at FROM outbox
 		WHERE published_at IS NULL ORDER BY outbox_id LIMIT $1`, limit)
 	if err != nil {
 		return nil, translate(err)
 	}
+	var newest time.Time
 	pending, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p outbox.Pending, err error) {
 		var headers []byte
-		if err := row.Scan(&p.ID, &p.Topic, &p.Key, &p.Value, &headers); err != nil {
+		var created time.Time
+		if err := row.Scan(&p.ID, &p.Topic, &p.Key, &p.Value, &headers, &created); err != nil {
 			return p, err
+		}
+		if created.After(newest) {
+			newest = created
 		}
 		return p, json.Unmarshal(headers, &p.Headers)
 	})
+	o.newest.Store(&newest)
 	return pending, translate(err)
 }
 
@@ -43,11 +55,17 @@ func (o *Outbox) Count(ctx context.Context) (n int64, err error) {
 	return n, translate(err)
 }
 
-// MarkPublished marks messages as published.
+// MarkPublished marks messages of the last Pending as published.
 func (o *Outbox) MarkPublished(ctx context.Context, ids []int64) error {
-	_, err := o.pool.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1)`, ids)
+	newest := o.newest.Load()
+	if newest == nil {
+		return errNothingRead
+	}
+	_, err := o.pool.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1) AND created_at <= $2`, ids, *newest)
 	return translate(err)
 }
+
+var errNothingRead = errors.New("messages are to be marked that were not read")
 
 // Prune deletes published messages after an hour.
 func (o *Outbox) Prune(ctx context.Context) error {

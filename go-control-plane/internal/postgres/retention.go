@@ -32,8 +32,6 @@ func (r *Retention) Prune(ctx context.Context) error {
 		{"request ids", `DELETE FROM idempotency_key WHERE request_id IN (
 			SELECT request_id FROM idempotency_key WHERE created_at < now() - interval '24 hours' LIMIT 10000)`, nil},
 		{"the change log", `DELETE FROM catalog_change WHERE version < (SELECT version - 100000 FROM catalog_version)`, nil},
-		{"changes before the epoch", `DELETE FROM catalog_change WHERE version < (SELECT epoch_version FROM catalog_version)
-			AND committed_at < now() - interval '1 day'`, nil},
 	}
 	if r.ledger > 0 {
 		parts = append(parts,

@@ -58,7 +58,7 @@ func TestRetention(t *testing.T) {
 	if after, err := book.Totals(ctx); err != nil || sums(after) != sums(totals) {
 		t.Errorf("totals %s, %v; want %s", sums(after), err, sums(totals))
 	}
-	if next, err := book.NextOffsets(ctx, "usage"); err != nil || next[0] != 3 {
+	if next, err := book.Positions(ctx, "usage"); err != nil || next[0].Offset != 3 {
 		t.Errorf("%v, %v", next, err)
 	}
 	if err := postgres.NewOutbox(pool).Prune(ctx); err != nil {

@@ -13,11 +13,14 @@ import (
 
 // SnapshotSource reads the catalog for the publisher.
 type SnapshotSource struct {
-	pool *pgxpool.Pool
+	pool     *pgxpool.Pool
+	announce Announcer
 }
 
 // NewSnapshotSource returns a source that uses pool.
-func NewSnapshotSource(pool *pgxpool.Pool) *SnapshotSource { return &SnapshotSource{pool} }
+func NewSnapshotSource(pool *pgxpool.Pool, announce Announcer) *SnapshotSource {
+	return &SnapshotSource{pool, announce}
+}
 
 var oneView = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
@@ -68,7 +71,10 @@ func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step s
 		if err := s.renew(ctx, s.moved(held)); err != nil {
 			return step, err
 		}
-		return step, snapshot.ErrGap
+		return step, snapshot.ErrLost
+	}
+	if now.left {
+		return step, snapshot.ErrLost
 	}
 	if !now.follows {
 		return step, snapshot.ErrGap
@@ -77,7 +83,7 @@ func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step s
 		return step, nil
 	}
 	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
-		step = snapshot.Step{Resources: map[catalog.Key]catalog.AnyResource{}}
+		step = snapshot.Step{}
 		// Between the two queries the store may have come to another timeline.
 		now, err := s.standing(ctx, tx, held)
 		if err != nil {
@@ -90,17 +96,12 @@ func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step s
 		if err != nil {
 			return err
 		}
-		names := map[catalog.Kind][]string{}
-		for _, c := range step.Log {
-			names[c.Key.Kind] = append(names[c.Key.Kind], c.Key.Name)
+		keys := make([]catalog.Key, len(step.Log))
+		for i, c := range step.Log {
+			keys[i] = c.Key
 		}
-		if err := readNamed(ctx, tx, itemTable(nil, nil, nil), names, step.Resources); err != nil {
-			return err
-		}
-		if err := readNamed(ctx, tx, taxRuleTable(nil, nil, nil), names, step.Resources); err != nil {
-			return err
-		}
-		return readNamed(ctx, tx, promotionTable(nil, nil, nil), names, step.Resources)
+		step.Resources, err = readKeys(ctx, tx, keys)
+		return err
 	})
 	return step, err
 }
@@ -119,6 +120,21 @@ func readAll[R resource[R]](ctx context.Context, tx pgx.Tx, t *table[R], into *[
 		*into = append(*into, r)
 	}
 	return rows.Err()
+}
+
+// readKeys reads those of the resources that exist.
+func readKeys(ctx context.Context, tx pgx.Tx, keys []catalog.Key) (map[catalog.Key]catalog.AnyResource, error) {
+	found, names := map[catalog.Key]catalog.AnyResource{}, map[catalog.Kind][]string{}
+	for _, key := range keys {
+		names[key.Kind] = append(names[key.Kind], key.Name)
+	}
+	if err := readNamed(ctx, tx, itemTable(nil, nil, nil), names, found); err != nil {
+		return nil, err
+	}
+	if err := readNamed(ctx, tx, taxRuleTable(nil, nil, nil), names, found); err != nil {
+		return nil, err
+	}
+	return found, readNamed(ctx, tx, promotionTable(nil, nil, nil), names, found)
 }
 
 func readNamed[R resource[R]](ctx context.Context, tx pgx.Tx, t *table[R], names map[catalog.Kind][]string, into map[catalog.Key]catalog.AnyResource) error {

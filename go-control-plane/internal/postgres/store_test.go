@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,54 @@ func TestWritesAreVersioned(t *testing.T) {
 	}
 }
 
+// Many items are created at one version and with one notification, all or none of them, and once.
+func TestItemsAreCreatedTogether(t *testing.T) {
+	pool := open(t)
+	ctx := t.Context()
+	items, source := postgres.Items(pool, pool, announce), postgres.NewSnapshotSource(pool, announce)
+	p := snapshot.NewPublisher(contract.UpdateEncoder{})
+	whole, err := source.Whole(ctx, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Replace(whole)
+	all := make([]catalog.Item, 1000)
+	for n := range all {
+		all[n] = mug(int64(n))
+		all[n].SKU = fmt.Sprintf("sku-%04d", n)
+	}
+	id := uuid.NewString()
+	created, err := items.CreateAll(ctx, all, id)
+	if err != nil || len(created) != len(all) || created[0].Version != 2 || created[999].Version != 2 || created[999].UnitPrice.Minor != 999 {
+		t.Fatalf("%d created, %v", len(created), err)
+	}
+	if again, err := items.CreateAll(ctx, all, id); err != nil || !slices.Equal(again, created) {
+		t.Errorf("again: %d, %v", len(again), err)
+	}
+	if _, err := items.CreateAll(ctx, all[:999], id); !errors.Is(err, catalog.ErrRequestIDReused) {
+		t.Errorf("other content: %v", err)
+	}
+	step, err := source.Since(ctx, p.Point())
+	if err != nil || len(step.Log) != 1000 || len(step.Resources) != 1000 || p.Advance(step) != nil || p.Stats().Version != 2 {
+		t.Errorf("%d changes, %v, %+v", len(step.Log), err, p.Stats())
+	}
+	// One that exists keeps all others from being created, wherever it stands.
+	for _, at := range []int{0, 1, 2} {
+		some := []catalog.Item{mug(1), mug(2), mug(3)}
+		for n := range some {
+			some[n].SKU = fmt.Sprint("new-", n)
+		}
+		some[at] = all[7]
+		var about *catalog.KeyError
+		if _, err := items.CreateAll(ctx, some, ""); !errors.Is(err, catalog.ErrAlreadyExists) || !errors.As(err, &about) || about.Key.Name != "sku-0007" {
+			t.Errorf("one exists: %v", err)
+		}
+	}
+	if n, m := count(t, pool, "item"), count(t, pool, "outbox"); n != 1000 || m != 1000 {
+		t.Errorf("%d items, %d messages", n, m)
+	}
+}
+
 // An update whose answer was lost can be repeated, until another write has followed it.
 func TestUpdatesAreRepeatable(t *testing.T) {
 	pool := open(t)
@@ -143,6 +192,12 @@ func TestUpdatesAreRepeatable(t *testing.T) {
 	older.Version--
 	if _, err := promotions.Update(ctx, older); !errors.Is(err, catalog.ErrVersionMismatch) {
 		t.Errorf("another base: %v", err)
+	}
+	execute(t, pool, `UPDATE promotion SET spent_minor = 1`)
+	dollars := change
+	dollars.Budget.Currency = "USD"
+	if _, err := promotions.Update(ctx, dollars); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("what is not allowed, from an old version: %v", err)
 	}
 	back := first
 	back.Name = "Half"
@@ -228,7 +283,7 @@ func TestChangeLogLeadsToTheState(t *testing.T) {
 	pool := open(t)
 	ctx := t.Context()
 	items, rules, promotions := postgres.Items(pool, pool, announce), postgres.TaxRules(pool, pool, announce), postgres.Promotions(pool, pool, announce)
-	source := postgres.NewSnapshotSource(pool)
+	source := postgres.NewSnapshotSource(pool, announce)
 	whole, err := source.Whole(ctx, 100)
 	if err != nil || whole.Version != 1 || len(whole.Resources) != 0 {
 		t.Fatalf("empty catalog: %+v, %v", whole, err)
@@ -295,15 +350,15 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	record := func(offset, discount int64) ledger.Record {
 		return ledger.Record{Topic: "usage", Partition: 1, Offset: offset, Window: window(discount)}
 	}
-	batch := ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 30), record(6, 30)}, Next: map[int32]int64{1: 7}}
+	batch := ledger.Batch{Topic: "usage", TopicID: "first", Records: []ledger.Record{record(4, 30), record(6, 30)}, Next: map[int32]int64{1: 7}}
 	for n, want := range []ledger.Booked{{Records: 2, Entries: 2}, {}} {
 		booked, err := book.Apply(ctx, batch)
 		if err != nil || fmt.Sprint(booked) != fmt.Sprint(want) {
 			t.Errorf("time %d: %+v, %v; want %+v", n+1, booked, err, want)
 		}
 	}
-	next, err := book.NextOffsets(ctx, "usage")
-	if err != nil || len(next) != 1 || next[1] != 7 {
+	next, err := book.Positions(ctx, "usage")
+	if err != nil || len(next) != 1 || next[1] != (ledger.Position{Offset: 7, TopicID: "first"}) {
 		t.Errorf("next %v, %v", next, err)
 	}
 	promotion := func() catalog.Promotion {
@@ -334,7 +389,7 @@ func TestUsageIsBookedOnce(t *testing.T) {
 		t.Errorf("entries %+v, %v", page, err)
 	}
 	// When the log has lost its end, new records there do not run into what was booked, and what is left is not booked again.
-	if err := book.Retire(ctx, "usage", 1, 6); err != nil {
+	if err := book.Retire(ctx, "usage", 1, ledger.Position{Offset: 6, TopicID: "first"}); err != nil {
 		t.Fatal(err)
 	}
 	booked, err = book.Apply(ctx, ledger.Batch{Topic: "usage", Records: []ledger.Record{record(4, 1), record(6, 1)}, Next: map[int32]int64{1: 7}})
@@ -343,6 +398,43 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	}
 	if n := count(t, pool, "usage_record"); n != 4 {
 		t.Errorf("%d records, want 4", n)
+	}
+	// Nothing of a topic that was made anew is booked until its position is there.
+	anew := ledger.Batch{Topic: "usage", TopicID: "second", Records: []ledger.Record{record(0, 1)}, Next: map[int32]int64{1: 1}}
+	if _, err := book.Apply(ctx, anew); !errors.Is(err, ledger.ErrOtherTopic) {
+		t.Errorf("the records of another topic: %v", err)
+	}
+	if err := book.Retire(ctx, "usage", 1, ledger.Position{TopicID: "second"}); err != nil {
+		t.Fatal(err)
+	}
+	if booked, err := book.Apply(ctx, anew); err != nil || booked.Records != 1 {
+		t.Errorf("%+v, %v", booked, err)
+	}
+	if next, err := book.Positions(ctx, "usage"); err != nil || next[1] != (ledger.Position{Offset: 1, TopicID: "second"}) {
+		t.Errorf("next %v, %v", next, err)
+	}
+	if n := count(t, pool, "usage_record"); n != 5 {
+		t.Errorf("%d records, want 5", n)
+	}
+}
+
+// A record that Postgres refuses for what it is says so, and nothing of its batch is booked.
+func TestRecordsThatCannotBeStoredAreRefused(t *testing.T) {
+	pool := open(t)
+	book := postgres.NewLedger(pool, announce)
+	odd := window(0)
+	odd.Lines = []ledger.Line{{SKU: "a\x00b"}}
+	batch := ledger.Batch{Topic: "usage", Next: map[int32]int64{0: 2}, Records: []ledger.Record{
+		{Topic: "usage", Offset: 0, Window: window(0)}, {Topic: "usage", Offset: 1, Window: odd}}}
+	if _, err := book.Apply(t.Context(), batch); !errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+	if n := count(t, pool, "usage_record"); n != 0 {
+		t.Errorf("%d records", n)
+	}
+	pool.Close()
+	if _, err := book.Apply(t.Context(), batch); err == nil || errors.Is(err, ledger.ErrRefused) {
+		t.Errorf("without Postgres: %v", err)
 	}
 }
 

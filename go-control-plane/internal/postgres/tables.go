@@ -72,6 +72,8 @@ func promotionTable(reads, writes *pgxpool.Pool, announce Announcer) *table[cata
 			err = row.Scan(&p.ID, &p.Name, &p.PercentOffPPM, &p.AmountOffMinor, &p.SKUs, &p.Coupon, &p.MinQuantity,
 				&starts, &ends, &p.Budget.Currency, &p.Budget.Minor, &p.SpentMinor, &p.Exhausted, &p.CreatedVersion, &p.Version, &p.UpdatedAt)
 			p.StartsAt, p.EndsAt, p.UpdatedAt = instant(starts), instant(ends), p.UpdatedAt.UTC()
+			// The mark follows the booking in a transaction of its own.
+			p.Exhausted = p.Exhausted || p.SpentMinor >= p.Budget.Minor
 			return p, err
 		},
 		values: func(p catalog.Promotion) []any {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/snapshot"
 )
 
@@ -41,18 +42,19 @@ func beginEpoch(ctx context.Context, tx pgx.Tx) error {
 type standing struct {
 	version int64
 	// sameTimeline is true if the store is where its epoch began, follows if the log leads from the held state to the store's,
-	// and lost if the held state is on a timeline that the store has left.
-	sameTimeline, follows, lost bool
+	// and lost if the held state is on a timeline that the store has left without a new epoch; left if one has begun since.
+	sameTimeline, follows, lost, left bool
 }
 
 func (s *SnapshotSource) standing(ctx context.Context, q querier, held snapshot.Point) (at standing, err error) {
 	err = q.QueryRow(ctx, `SELECT version, timeline = catalog_timeline(),
 			known,
-			NOT known AND $1 >= epoch_version AND coalesce($1 >= (SELECT min(version) FROM catalog_change WHERE version > epoch_version), true)
+			NOT known AND $1 >= epoch_version AND coalesce($1 >= (SELECT min(version) FROM catalog_change WHERE version > epoch_version), true),
+			NOT known AND $1 < epoch_version
 		FROM catalog_version v CROSS JOIN LATERAL (SELECT
 			(v.version = $1 AND v.changed_at = $2) OR (v.epoch_version = $1 AND v.epoch_at = $2) OR EXISTS (
 				SELECT FROM catalog_change c WHERE c.version = $1 AND c.committed_at = $2 AND c.version > v.epoch_version)) l (known)`,
-		held.Version, held.CommittedAt).Scan(&at.version, &at.sameTimeline, &at.follows, &at.lost)
+		held.Version, held.CommittedAt).Scan(&at.version, &at.sameTimeline, &at.follows, &at.lost, &at.left)
 	return at, err
 }
 
@@ -88,5 +90,33 @@ func (s *SnapshotSource) Surpass(ctx context.Context, version int64) error {
 		// A version that is later than now was given by no store.
 		err = tx.QueryRow(ctx, `SELECT version < $1 AND $1 <= floor(extract(epoch FROM now()) * 1000000) FROM catalog_version`, version).Scan(&ahead)
 		return ahead, err
+	})
+}
+
+// Announce implements snapshot.Source. The records name the version that the store has now, since resources may have the versions
+// of others that were announced and lost.
+func (s *SnapshotSource) Announce(ctx context.Context, keys []catalog.Key) error {
+	return inTx(ctx, s.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		var version int64
+		if err := tx.QueryRow(ctx, `SELECT version FROM catalog_version FOR UPDATE`).Scan(&version); err != nil {
+			return err
+		}
+		resources, err := readKeys(ctx, tx, keys)
+		if err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		var batch pgx.Batch
+		for _, key := range keys {
+			message, err := s.announce(ctx, key, resources[key], version, now)
+			if err != nil {
+				return err
+			}
+			if err := enqueue(&batch, message); err != nil {
+				return err
+			}
+		}
+		notify(&batch, version)
+		return tx.SendBatch(ctx, &batch).Close()
 	})
 }

@@ -89,6 +89,43 @@ func (s *Server) Restart(t testing.TB) {
 	t.Fatal(err)
 }
 
+// Recover starts a killed server again by a recovery from its log, after which it is on another timeline, as after a failover or a
+// recovery to a point in time. Nothing is lost.
+func (s *Server) Recover(t testing.TB) {
+	t.Helper()
+	signal := filepath.Join(s.data(), "recovery.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.as != nil {
+		if err := os.Chown(signal, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings, err := os.OpenFile(filepath.Join(s.data(), "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer settings.Close()
+	// No log is archived anywhere: the recovery reads the one that the server has.
+	if _, err := settings.WriteString("restore_command = 'false'\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.uri("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	for recovering := true; recovering; {
+		if err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&recovering); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // binaries returns the folder of initdb and postgres.
 func binaries(t testing.TB) string {
 	t.Helper()

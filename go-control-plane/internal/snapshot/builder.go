@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hybrid/control-plane/internal/backoff"
+	"hybrid/control-plane/internal/catalog"
 )
 
 // Source reads the catalog.
@@ -14,12 +15,17 @@ type Source interface {
 	// Whole reads the whole catalog and the newest changes of the log, at most maxLog of them.
 	Whole(ctx context.Context, maxLog int) (Whole, error)
 	// Since reads the changes after the held state. The step is empty when there are none. It fails with ErrGap if the log does
-	// not lead from there to the store's state. If the held state was lost, as by a restored dump, the store then has a new
-	// version, above all that were lost.
+	// not lead from there to the store's state, and with ErrLost if the held state was lost, as by a restored dump: the store then
+	// has a new version, above all that were lost.
 	Since(ctx context.Context, held Point) (Step, error)
+	// Announce publishes the present state of these resources once more, for those who have heard of one that was lost.
+	Announce(ctx context.Context, keys []catalog.Key) error
 	// Surpass gives the store a version above this one, which a node holds, if the store never had it.
 	Surpass(ctx context.Context, version int64) error
 }
+
+// announceSize is how many resources are announced in one transaction.
+const announceSize = 1_000
 
 // Builder keeps a publisher at the newest committed state.
 type Builder struct {
@@ -34,6 +40,9 @@ type Builder struct {
 
 	// surpassed is the largest version of a node that the store was compared with.
 	surpassed int64
+	// lost is true if the held state was lost, and unannounced has what is to be announced after that.
+	lost        bool
+	unannounced []catalog.Key
 }
 
 // Run reads until ctx is done. Failures are retried with backoff; nodes keep the state they have meanwhile.
@@ -74,27 +83,39 @@ func (b *Builder) refresh(ctx context.Context, loaded bool) error {
 			err = b.Publisher.Advance(step)
 		}
 		if err == nil {
-			err = b.surpass(ctx)
+			return b.settle(ctx)
 		}
 		if !errors.Is(err, ErrGap) {
 			return err
 		}
+		b.lost = b.lost || errors.Is(err, ErrLost)
 	}
 	held := b.Publisher.Point()
 	whole, err := b.Source.Whole(ctx, maxHistory)
 	if err != nil {
 		return err
 	}
-	b.Publisher.Replace(whole)
+	changed := b.Publisher.Replace(whole)
+	if b.lost {
+		b.unannounced, b.lost = append(b.unannounced, changed...), false
+	}
 	if loaded {
 		b.Log.WarnContext(ctx, "the change log does not lead to the state of the store; the whole catalog was read",
 			"held_version", held.Version, "version", whole.Version)
 	}
-	return b.surpass(ctx)
+	return b.settle(ctx)
 }
 
-// surpass compares the store with what nodes hold: one that is ahead of it has a state that the store has lost.
-func (b *Builder) surpass(ctx context.Context) error {
+// settle does what follows from a state that was lost. It compares the store with what nodes hold, too: one that is ahead of it has
+// such a state.
+func (b *Builder) settle(ctx context.Context) error {
+	for len(b.unannounced) > 0 {
+		part := min(len(b.unannounced), announceSize)
+		if err := b.Source.Announce(ctx, b.unannounced[:part]); err != nil {
+			return err
+		}
+		b.unannounced = b.unannounced[part:]
+	}
 	ahead := b.Publisher.ahead()
 	if ahead <= b.surpassed {
 		return nil

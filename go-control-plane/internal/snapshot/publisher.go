@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,9 @@ var ErrNotReady = errors.New("the catalog has not been read yet")
 
 // ErrGap means that a step does not start at the current state.
 var ErrGap = errors.New("the change log has a gap")
+
+// ErrLost means that the store is not on the timeline of the current state any more. It is an ErrGap, too.
+var ErrLost = fmt.Errorf("the state is not one of the store's: %w", ErrGap)
 
 // Publisher holds the newest state, and gives each subscription what it lacks. It never waits for a subscriber: versions that one
 // did not take in time are one update when it takes them.
@@ -107,9 +111,10 @@ func (p *Publisher) Holds(key catalog.Key, version int64) bool {
 	return e != nil && e.Version == version
 }
 
-// Replace sets the state, whatever it was before. If a resource has another content in the same version, as after a restore, no
-// stream can go on from what it has, and each gets the whole state.
-func (p *Publisher) Replace(whole Whole) {
+// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content:
+// after a restore, a version may have another content than the one that was sent. Where one has, the others receive the whole, because
+// the log does not tell them of it. It returns the keys of what differs, in order.
+func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	ordered := make([]*Entry, len(whole.Resources))
 	entries := make(map[catalog.Key]*Entry, len(whole.Resources))
 	for i, r := range whole.Resources {
@@ -120,18 +125,51 @@ func (p *Publisher) Replace(whole Whole) {
 	state := Held{whole.Version, Digest(whole.Resources)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key, e := range entries {
-		if old := p.entries[key]; old != nil && old.Version == e.Version && !bytes.Equal(old.Encoded, e.Encoded) {
-			for s := range p.subscriptions {
-				s.lost = true
-			}
-			break
+	differing := p.differing(ordered, entries)
+	before, known := p.state, p.ready
+	if p.rewritten(differing) {
+		for s := range p.subscriptions {
+			s.lost = s.lost || s.taken != before || before == state
 		}
 	}
 	p.entries, p.state, p.committed, p.ready = entries, state, whole.CommittedAt, true
 	p.history.rebuild(pastState{version: state.Version, digest: state.Digest, committed: p.committed}, whole.Log)
 	p.setWhole(ordered)
+	if known && before != state {
+		u := p.update(differing)
+		u.LackedSince = p.committed
+		p.deltas[before] = u
+	}
 	p.wake()
+	for _, e := range differing {
+		changed = append(changed, e.Key)
+	}
+	return changed
+}
+
+// differing returns the entries that are other than those of the present state, and the removals of those that are no more.
+func (p *Publisher) differing(ordered []*Entry, entries map[catalog.Key]*Entry) []*Entry {
+	var differing []*Entry
+	for _, e := range ordered {
+		if old := p.entries[e.Key]; old == nil || old.Version != e.Version || !bytes.Equal(old.Encoded, e.Encoded) {
+			differing = append(differing, e)
+		}
+	}
+	for key := range p.entries {
+		if entries[key] == nil {
+			differing = append(differing, &Entry{Key: key})
+		}
+	}
+	sortEntries(differing)
+	return differing
+}
+
+// rewritten reports whether one of the entries is a version of the present state with another content.
+func (p *Publisher) rewritten(entries []*Entry) bool {
+	return slices.ContainsFunc(entries, func(e *Entry) bool {
+		old := p.entries[e.Key]
+		return old != nil && old.Version == e.Version
+	})
 }
 
 // Advance applies a step. It fails, without a change, if the step does not start at the current state.

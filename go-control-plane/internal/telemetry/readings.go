@@ -11,12 +11,12 @@ import (
 
 // Readings are values that are read whenever metrics are collected.
 type Readings struct {
-	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotBehind func() int64
-	ConnectionsRefused                                                  func() int64
-	OutboxLag, OutboxPublished                                          func() int64
-	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters          func() int64
-	Nodes                                                               func() []Node
-	Pools                                                               func() []Pool
+	SnapshotVersion, SnapshotResources, SnapshotStreams, SnapshotBehind       func() int64
+	ConnectionsRefused                                                        func() int64
+	OutboxLag, OutboxPublished                                                func() int64
+	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters, LedgerMissing func() int64
+	Nodes                                                                     func() []Node
+	Pools                                                                     func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
@@ -52,10 +52,11 @@ func Observe(r Readings) {
 	i.observedGauge("hybrid.outbox.lag", "{message}", "Committed messages that are not published yet.", r.OutboxLag)
 	i.observedCounter("hybrid.connections.refused", "{connection}", "Connections beyond the limit.", r.ConnectionsRefused)
 	i.observedCounter("hybrid.outbox.published", "{message}", "Messages published.", r.OutboxPublished)
-	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic. Markers of transactions count, so it need not reach 0.", r.LedgerLag)
+	i.observedGauge("hybrid.ledger.lag", "{record}", "Offsets that the ledger is behind the usage topic; 0 when all is booked.", r.LedgerLag)
 	i.observedCounter("hybrid.ledger.records", "{record}", "Usage records booked.", r.LedgerRecords)
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
+	i.observedCounter("hybrid.ledger.missing", "{record}", "Offsets of the usage topic that were lost before they were booked. Markers of transactions are among them.", r.LedgerMissing)
 	i.observeFleet(r.Nodes)
 	i.observePools(r.Pools)
 }

@@ -62,7 +62,7 @@ func flush(t *testing.T, stop func(context.Context) error) {
 func observeSevens() {
 	seven := func() int64 { return 7 }
 	Observe(Readings{SnapshotVersion: seven, SnapshotResources: seven, SnapshotStreams: seven, SnapshotBehind: seven,
-		ConnectionsRefused: seven, OutboxLag: seven, OutboxPublished: seven, LedgerLag: seven, LedgerRecords: seven, LedgerEntries: seven, LedgerDeadLetters: seven,
+		ConnectionsRefused: seven, OutboxLag: seven, OutboxPublished: seven, LedgerLag: seven, LedgerRecords: seven, LedgerEntries: seven, LedgerDeadLetters: seven, LedgerMissing: seven,
 		Nodes: func() []Node {
 			return []Node{{ID: "a", Connected: true, AppliedVersion: 5, ConfigAge: 1500 * time.Millisecond, Rejects: 2}, {ID: "b", AppliedVersion: 1}}
 		},

@@ -4,7 +4,7 @@ use std::env;
 use std::path::Path;
 
 /// The first version with all that is used.
-const NEEDED: &str = "2.2";
+const NEEDED: &str = "2.3";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=RDKAFKA_LIB_DIR");

@@ -18,32 +18,18 @@ public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) :
     public static TheoryData<string, string, string> BadBodies => new()
     {
         { "not JSON", Quotes, "{" },
-        { "no object", Quotes, "[]" },
-        { "empty body", Quotes, "" },
         { "unknown field", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[],"colour":"red"}""" },
-        { "wrong type", Quotes, """{"currencyCode":12}""" },
         { "quantity beyond int64", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":99999999999999999999}]}""" },
-        { "fractional quantity", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":1.5}]}""" },
         { "negative quantity", Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"a","quantity":-1}]}""" },
         { "bad currency", Quotes, """{"currencyCode":"euro","jurisdiction":"DE","lines":[{"sku":"a","quantity":1}]}""" },
-        { "invalid UTF-16 escape", Quotes, """{"currencyCode":"\ud800"}""" },
-        { "not JSON", "/v1/items", "{" },
         { "unknown field", "/v1/items", """{"sku":"a","colour":"red"}""" },
         { "negative price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"-1"}}""" },
         { "huge price", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"9223372036854775807"}}""" },
-        { "price beyond int64", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"99999999999999999999"}}""" },
         { "bad currency", "/v1/items", """{"sku":"bad","name":"Bad","unitPrice":{"currencyCode":"eur","minorUnits":"1"}}""" },
-        { "no price", "/v1/items", """{"sku":"bad","name":"Bad"}""" },
         { "bad sku", "/v1/items", """{"sku":"a b","name":"Bad","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""" },
-        { "NUL in a name", "/v1/items", """{"sku":"bad","name":"a\u0000b","unitPrice":{"currencyCode":"EUR","minorUnits":"1"}}""" },
         { "rate above 100%", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"1000001"}""" },
-        { "negative rate", "/v1/tax-rules", """{"jurisdiction":"DE","category":"bad","ratePpm":"-1"}""" },
         { "promotion without a discount", "/v1/promotions", """{"promotionId":"bad","name":"Bad","budget":{"currencyCode":"EUR","minorUnits":"1"}}""" },
-        { "promotion without a budget", "/v1/promotions", """{"promotionId":"bad","name":"Bad","percentOffPpm":"1"}""" },
-        { "article: not JSON", "/items", "{" },
         { "article: negative price", "/items", """{"name":"Bad","price":-1}""" },
-        { "article: no name", "/items", """{"price":1}""" },
-        { "article: fractions of a cent", "/items", """{"name":"Bad","price":0.001}""" },
         { "article: huge price", "/items", """{"name":"Bad","price":1e300}""" },
     };
 
@@ -53,21 +39,6 @@ public sealed class BadInputTests(BarePlanes planes, ITestOutputHelper output) :
     {
         var problem = await PostAsync(path, body, HttpStatusCode.BadRequest);
         Assert.True((string?)problem["code"] == "INVALID_ARGUMENT", $"{what}: {problem}");
-    }
-
-    [Fact]
-    public async Task An_unknown_sku_is_answered_with_a_problem_document()
-    {
-        var problem = await PostAsync(Quotes, """{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"no-such-sku","quantity":1}]}""", HttpStatusCode.NotFound);
-        Assert.Equal("NOT_FOUND", (string?)problem["code"]);
-    }
-
-    [Fact]
-    public async Task All_field_violations_come_at_once()
-    {
-        var problem = await PostAsync(
-            "/v1/items", """{"sku":"a b","name":"","unitPrice":{"currencyCode":"e","minorUnits":"-1"}}""", HttpStatusCode.BadRequest);
-        Assert.True(problem["errors"]!.AsArray().Count >= 4, problem.ToString());
     }
 
     [Fact]

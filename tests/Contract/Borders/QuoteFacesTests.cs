@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using CsCheck;
 using Google.Protobuf;
@@ -9,7 +8,7 @@ using Hybrid.Tests.Contract.Planes;
 
 namespace Hybrid.Tests.Contract.Borders;
 
-/// <summary>A quote is the same over gRPC, JSON and the stream, on every replica, and the same as the oracle's.</summary>
+/// <summary>A quote is the same over gRPC and JSON, on every replica, and the same as the oracle's.</summary>
 public sealed class QuoteFacesTests(BarePlanes planes, ITestOutputHelper output) : PlanesTest(planes, output)
 {
     protected override IReadOnlyList<string> Concerned => ["data-plane-1", "data-plane-2"];
@@ -21,30 +20,6 @@ public sealed class QuoteFacesTests(BarePlanes planes, ITestOutputHelper output)
         var overGrpc = await Planes.Nodes[0].Pricing.QuoteAsync(request, cancellationToken: Cancellation);
         Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Planes.Nodes[0], request)));
         Assert.Equal(Comparable(overGrpc), Comparable(await QuoteJsonAsync(Planes.Nodes[1], request)));
-    }
-
-    [Fact]
-    public async Task A_stream_answers_in_order_and_an_error_ends_only_its_request()
-    {
-        var good = await StockedBasketAsync();
-        var bad = Basket(("no-such-sku", 1));
-        using var call = Planes.Nodes[0].Pricing.QuoteStream(cancellationToken: Cancellation);
-        for (var i = 0; i < 30; i++)
-            await call.RequestStream.WriteAsync(new QuoteStreamRequest { CorrelationId = i.ToString(CultureInfo.InvariantCulture), Quote = i % 3 == 1 ? bad : good }, Cancellation);
-        await call.RequestStream.CompleteAsync();
-
-        var expected = Comparable(await Planes.Nodes[0].Pricing.QuoteAsync(good, cancellationToken: Cancellation));
-        var count = 0;
-        await foreach (var answer in call.ResponseStream.ReadAllAsync(Cancellation))
-        {
-            Assert.Equal(count.ToString(CultureInfo.InvariantCulture), answer.CorrelationId);
-            if (count % 3 == 1)
-                Assert.Equal(("SKU_UNKNOWN", "lines[0].sku", (int)StatusCode.NotFound), (answer.Error.Reason, answer.Error.Field, answer.Error.Code));
-            else
-                Assert.Equal(expected, Comparable(answer.Quote));
-            count++;
-        }
-        Assert.Equal(30, count);
     }
 
     [Fact]

@@ -36,29 +36,29 @@ public sealed class SignalTests(RunningTopology topology, ITestOutputHelper outp
         var logs = Sink.LogRecords.Select(r => (r.Service, r.Signal.Body?.StringValue)).ToHashSet();
         return
         [
-            .. from row in Signals.Spans from service in row.Services from example in row.Examples
+            .. from row in Signals.Table.Spans from service in row.Services from example in row.Examples
                where !spans.Contains((service, row.Kind, example)) select $"span {example} of {service}",
-            .. from row in Signals.Metrics where row.Always from service in row.Services
+            .. from row in Signals.Table.Metrics where row.Always from service in row.Services
                where !metrics.Contains((service, row.Name)) select $"metric {row.Name} of {service}",
-            .. from row in Signals.Logs from service in row.Services
+            .. from row in Signals.Table.Logs from service in row.Services
                where !logs.Contains((service, row.Body)) select $"log record \"{row.Body}\" of {service}",
         ];
     }
 
     private static IEnumerable<string> Faults<T>(IEnumerable<Received<T>> received, Func<T, string> name, Func<Received<T>, IEnumerable<string>> faultsOf) =>
         from signal in received
-        from fault in Lacking(Signals.Resource, signal.Resource.Attributes).Concat(faultsOf(signal))
+        from fault in Lacking(Signals.Table.Resource, signal.Resource.Attributes).Concat(faultsOf(signal))
         select $"{name(signal.Signal)} of {signal.Service} {fault}";
 
     private static IEnumerable<string> FaultsOf(Received<Span> span) =>
-        Array.Find(Signals.Spans, row => row.Describes(span.Signal) && row.Services.Contains(span.Service)) is { } row
+        Array.Find(Signals.Table.Spans, row => row.Describes(span.Signal) && row.Services.Contains(span.Service)) is { } row
             ? Lacking(row.Attributes, span.Signal.Attributes)
             : ["is not in the table"];
 
     private static IEnumerable<string> FaultsOf(Received<Metric> received)
     {
         var metric = received.Signal;
-        if (Array.Find(Signals.Metrics, row => row.Name == metric.Name && row.Services.Contains(received.Service)) is not { } row)
+        if (Array.Find(Signals.Table.Metrics, row => row.Name == metric.Name && row.Services.Contains(received.Service)) is not { } row)
         {
             if (metric.Name.StartsWith("hybrid.", StringComparison.Ordinal))
                 yield return "is not in the table";
@@ -81,7 +81,7 @@ public sealed class SignalTests(RunningTopology topology, ITestOutputHelper outp
             yield return "has no text, severity or time";
         if (record.TraceId.Length is not (0 or 16) || record.SpanId.Length is not (0 or 8))
             yield return "has a malformed trace context";
-        if (Array.Find(Signals.Logs, row => row.Body == body && row.Services.Contains(received.Service)) is not { } row)
+        if (Array.Find(Signals.Table.Logs, row => row.Body == body && row.Services.Contains(received.Service)) is not { } row)
             yield break;
         if (!row.Severity.Equals(record.SeverityText, StringComparison.OrdinalIgnoreCase))
             yield return $"has the severity {record.SeverityText}";

@@ -20,12 +20,12 @@ pub const PROGRAM: Program = Program {
         Variable { name: "ConnectionStrings__kafka", help: "address of Kafka: host:port[,host:port]" },
         Variable { name: "WORKER_THREADS", help: "number of runtimes, 1 to 64 (default: one per core)" },
         Variable {
-            name: "HYBRID_BUDGET_MAX_STALENESS",
-            help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
-        },
-        Variable {
             name: "MAX_CONNECTIONS",
             help: "connections that each port serves at once, 1 to 100000 (default 400)",
+        },
+        Variable {
+            name: "HYBRID_BUDGET_MAX_STALENESS",
+            help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
         },
         Variable {
             name: "QUOTE_DELAY_US",
@@ -45,8 +45,8 @@ pub struct Config {
     pub control_plane: Endpoint,
     pub kafka: String,
     pub workers: usize,
-    pub budget_max_staleness: Duration,
     pub connections: usize,
+    pub budget_max_staleness: Duration,
     pub delay: Option<Duration>,
 }
 
@@ -56,7 +56,10 @@ impl Config {
         let address: IpAddr = settings.bind_address()?;
         let node_id = settings.required("NODE_ID")?;
         if !is_node_id(&node_id) {
-            return Err(SettingError::new("NODE_ID", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"));
+            return Err(SettingError::new(
+                "NODE_ID",
+                "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
+            ));
         }
         let control_plane = settings.required("CONTROL_PLANE_GRPC")?;
         let control_plane = Endpoint::from_shared(control_plane)
@@ -68,13 +71,13 @@ impl Config {
             Some(_) => return Err(SettingError::new("WORKER_THREADS", "must be 1 to 64")),
             None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(64),
         };
-        let staleness = settings.optional_as::<u64>("HYBRID_BUDGET_MAX_STALENESS")?.unwrap_or(300);
-        if !(1..=604_800).contains(&staleness) {
-            return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
-        }
         let connections = settings.optional_as("MAX_CONNECTIONS")?.unwrap_or(400);
         if !(1..=100_000).contains(&connections) {
             return Err(SettingError::new("MAX_CONNECTIONS", "must be 1 to 100000"));
+        }
+        let staleness = settings.optional_as::<u64>("HYBRID_BUDGET_MAX_STALENESS")?.unwrap_or(300);
+        if !(1..=604_800).contains(&staleness) {
+            return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
         }
         Ok(Self {
             node_id,
@@ -84,13 +87,16 @@ impl Config {
             control_plane,
             kafka: settings.required("ConnectionStrings__kafka")?,
             workers,
-            budget_max_staleness: Duration::from_secs(staleness),
             connections,
+            budget_max_staleness: Duration::from_secs(staleness),
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }
 }
 
 fn is_node_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    text != "."
+        && text != ".."
+        && (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -20,6 +21,8 @@ use crate::server::{Answering, DRAIN_DEADLINE, Worker, listeners};
 
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// How often it is checked whether all threads run.
+const THREADS_CHECK: Duration = Duration::from_secs(1);
 /// How long telemetry may take to flush at the end.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -43,9 +46,16 @@ impl Process {
             let drain = Drain::new();
             let signal = drain.on_signal()?;
             let process = Self::start(config, telemetry, &drain)?;
-            signal.await;
+            let ended = tokio::select! {
+                () = signal => None,
+                name = process.first_to_end() => Some(name),
+            };
+            if let Some(name) = ended {
+                tracing::error!(thread = name, "a thread has ended; a new process is needed");
+                drain.start();
+            }
             process.finish();
-            Ok(())
+            ended.map_or(Ok(()), |name| Err(Failure::other(io::Error::other(format!("the thread of {name} has ended")))))
         })
     }
 
@@ -97,6 +107,21 @@ impl Process {
             tracing::warn!(delay_us = delay.as_micros() as u64, "every quote is delayed on purpose");
         }
         Ok(Self { telemetry, events, watcher, follower, workers })
+    }
+
+    /// Returns the name of a thread that has ended before the drain, which only a fault makes it do.
+    async fn first_to_end(&self) -> &'static str {
+        let ended = || {
+            let threads = self.workers.iter().map(|worker| ("a worker", worker));
+            let threads = threads.chain([("the snapshots", &self.follower.1), ("the events", &self.watcher.1)]);
+            threads.filter(|(_, thread)| thread.is_finished()).map(|(name, _)| name).next()
+        };
+        loop {
+            if let Some(name) = ended() {
+                return name;
+            }
+            tokio::time::sleep(THREADS_CHECK).await;
+        }
     }
 
     /// Finishes what is in flight, then flushes events, then telemetry.

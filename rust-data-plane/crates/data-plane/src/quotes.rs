@@ -140,6 +140,12 @@ impl QuoteId {
 }
 
 impl Answered {
+    /// A quote that was priced then.
+    #[cfg(test)]
+    pub(crate) fn at(at: Instant) -> Self {
+        Self { id: QuoteId::new(Duration::from_secs(at.seconds.unsigned_abs())), at, snapshot_version: 1 }
+    }
+
     /// The attributes of a span for the quote, or for the reason of the error.
     pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
         match result {

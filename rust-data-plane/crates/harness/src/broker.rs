@@ -20,12 +20,21 @@ impl Broker {
     /// Formats its data and starts it. Tests that call this are `ignore`d unless they are asked for, since not every machine
     /// has Kafka and Java.
     pub fn start() -> Self {
+        Self::start_with(TEMPLATE)
+    }
+
+    /// As `start`, but topics are only there once they are created.
+    pub fn start_without_auto_creation() -> Self {
+        Self::start_with(&TEMPLATE.replace("auto.create.topics.enable=true", "auto.create.topics.enable=false"))
+    }
+
+    fn start_with(template: &str) -> Self {
         let home = ["HYBRID_KAFKA_HOME", "KAFKA_HOME"].into_iter().find_map(std::env::var_os);
         let home = home.expect("Apache Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/");
         let (address, controller, folder) = (free_address(), free_address(), TempDir::new().unwrap());
         let mut broker = Self { address, folder, jars: PathBuf::from(home).join("libs/*"), process: None };
         let data = broker.folder.path().join("data");
-        let settings = TEMPLATE
+        let settings = template
             .replace("{broker}", &address.to_string())
             .replace("{controller}", &controller.to_string())
             .replace("{data}", &data.to_string_lossy());
@@ -50,6 +59,11 @@ impl Broker {
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Sends it a signal by its name, without SIG: STOP for a broker that answers nothing, CONT for one that goes on.
+    pub fn signal(&self, name: &str) {
+        self.process.as_ref().expect("it runs").signal(name);
     }
 
     /// `bootstrap.servers`.

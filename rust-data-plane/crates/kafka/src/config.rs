@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-use crate::client::ClientContext;
+use crate::context::ClientContext;
 use crate::error::{KafkaError, KafkaResult};
 use crate::ffi;
 

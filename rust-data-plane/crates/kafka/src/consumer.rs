@@ -1,16 +1,17 @@
 //! Reading records.
 
-use std::ptr::NonNull;
 use std::time::Duration;
 
 use libc::c_void;
 
-use crate::client::{Client, ClientContext, DefaultClientContext, text};
+use crate::client::Client;
 use crate::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
+use crate::context::{ClientContext, DefaultClientContext};
 use crate::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::{BorrowedMessage, c_string};
-use crate::producer::{millis, non_null};
+pub use crate::group::ConsumerGroupMetadata;
+use crate::message::BorrowedMessage;
+use crate::native::{c_string, millis, non_null, text};
 use crate::topic_partition_list::TopicPartitionList;
 
 /// A change of the partitions that a consumer reads.
@@ -95,7 +96,7 @@ impl<C: ConsumerContext> BaseConsumer<C> {
     /// What identifies this member and its generation, for `send_offsets_to_transaction`.
     pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
         // SAFETY: the handle is valid; the result is owned.
-        non_null(unsafe { ffi::rd_kafka_consumer_group_metadata(self.client.as_ptr()) }).map(ConsumerGroupMetadata)
+        non_null(unsafe { ffi::rd_kafka_consumer_group_metadata(self.client.as_ptr()) }).map(ConsumerGroupMetadata::new)
     }
 
     /// The partitions that it reads now.
@@ -196,23 +197,4 @@ unsafe extern "C" fn on_rebalance<C: ConsumerContext>(
 
 fn assigned(code: ffi::rd_kafka_resp_err_t) -> Result<(), RDKafkaErrorCode> {
     if code == 0 { Ok(()) } else { Err(RDKafkaErrorCode::new(code)) }
-}
-
-/// A member of a group, at one generation.
-pub struct ConsumerGroupMetadata(NonNull<ffi::rd_kafka_consumer_group_metadata_t>);
-
-// SAFETY: a plain data structure with one owner.
-unsafe impl Send for ConsumerGroupMetadata {}
-
-impl ConsumerGroupMetadata {
-    pub(crate) fn as_ptr(&self) -> *const ffi::rd_kafka_consumer_group_metadata_t {
-        self.0.as_ptr()
-    }
-}
-
-impl Drop for ConsumerGroupMetadata {
-    fn drop(&mut self) {
-        // SAFETY: owned.
-        unsafe { ffi::rd_kafka_consumer_group_metadata_destroy(self.0.as_ptr()) }
-    }
 }

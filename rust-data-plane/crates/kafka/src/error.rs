@@ -16,7 +16,7 @@ pub type KafkaResult<T> = Result<T, KafkaError>;
 pub enum KafkaError {
     #[error("setting {key}={value}: {reason}")]
     ClientConfig { key: String, value: String, reason: String },
-    #[error("librdkafka 2.2 or newer is needed, and {:x}.{:x}.{:x} was loaded", .0 >> 24, (.0 >> 16) & 0xff, (.0 >> 8) & 0xff)]
+    #[error("librdkafka 2.3 or newer is needed, and {:x}.{:x}.{:x} was loaded", .0 >> 24, (.0 >> 16) & 0xff, (.0 >> 8) & 0xff)]
     LibraryTooOld(i32),
     #[error("client creation: {0}")]
     ClientCreation(String),
@@ -38,6 +38,10 @@ pub enum KafkaError {
     MetadataFetch(RDKafkaErrorCode),
     #[error("seek: {0}")]
     Seek(RDKafkaErrorCode),
+    #[error("topic: {0}")]
+    Topic(String),
+    #[error("topic: {0}")]
+    TopicRefused(RDKafkaErrorCode),
     #[error("transaction: {0}")]
     Transaction(RDKafkaError),
     #[error("mock cluster: {0}")]
@@ -45,6 +49,13 @@ pub enum KafkaError {
 }
 
 impl KafkaError {
+    /// Whether the record itself is at fault, so that no other attempt sends it.
+    pub fn is_of_the_record(&self) -> bool {
+        const OWN: [RDKafkaErrorCode; 3] =
+            [RDKafkaErrorCode::MsgSizeTooLarge, RDKafkaErrorCode::InvalidRecord, RDKafkaErrorCode::InvalidMessage];
+        matches!(self, Self::Nul) || self.rdkafka_error_code().is_some_and(|code| OWN.contains(&code))
+    }
+
     /// librdkafka's code, where there is one.
     pub fn rdkafka_error_code(&self) -> Option<RDKafkaErrorCode> {
         match self {
@@ -55,12 +66,14 @@ impl KafkaError {
             | Self::Commit(code)
             | Self::Assignment(code)
             | Self::MetadataFetch(code)
-            | Self::Seek(code) => Some(*code),
+            | Self::Seek(code)
+            | Self::TopicRefused(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
             Self::ClientConfig { .. }
             | Self::LibraryTooOld(_)
             | Self::ClientCreation(_)
             | Self::Nul
+            | Self::Topic(_)
             | Self::MockCluster(_) => None,
         }
     }
@@ -80,6 +93,7 @@ pub struct RDKafkaErrorCode(i32);
 impl RDKafkaErrorCode {
     pub const NoError: Self = Self(0);
     pub const Fatal: Self = Self(-150);
+    pub const TimedOut: Self = Self(-185);
     pub const AllBrokersDown: Self = Self(-187);
     pub const UnknownTopic: Self = Self(-188);
     pub const BrokerTransportFailure: Self = Self(-195);
@@ -90,12 +104,22 @@ impl RDKafkaErrorCode {
     pub const PurgeQueue: Self = Self(-152);
     pub const PurgeInflight: Self = Self(-151);
     pub const UnknownTopicOrPartition: Self = Self(3);
+    pub const InvalidMessage: Self = Self(2);
+    pub const OutOfOrderSequenceNumber: Self = Self(45);
+    pub const MsgSizeTooLarge: Self = Self(10);
+    pub const InvalidTimestamp: Self = Self(32);
+    pub const TopicAlreadyExists: Self = Self(36);
+    pub const InvalidRecord: Self = Self(87);
     pub const IllegalGeneration: Self = Self(22);
     pub const UnknownMemberId: Self = Self(25);
     pub const FencedInstanceId: Self = Self(82);
 
     pub(crate) const fn new(code: i32) -> Self {
         Self(code)
+    }
+
+    pub(crate) fn raw(self) -> i32 {
+        self.0
     }
 
     pub(crate) fn check(code: i32, error: impl FnOnce(Self) -> KafkaError) -> KafkaResult<()> {

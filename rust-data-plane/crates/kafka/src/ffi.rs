@@ -20,6 +20,18 @@ opaque!(
     rd_kafka_error_t,
     rd_kafka_consumer_group_metadata_t,
     rd_kafka_metadata_t,
+    rd_kafka_queue_t,
+    rd_kafka_event_t,
+    rd_kafka_AdminOptions_t,
+    rd_kafka_TopicCollection_t,
+    rd_kafka_TopicDescription_t,
+    rd_kafka_DescribeTopics_result_t,
+    rd_kafka_NewTopic_t,
+    rd_kafka_DeleteTopic_t,
+    rd_kafka_CreateTopics_result_t,
+    rd_kafka_DeleteTopics_result_t,
+    rd_kafka_topic_result_t,
+    rd_kafka_Uuid_t,
     rd_kafka_mock_cluster_t
 );
 
@@ -32,6 +44,12 @@ pub(crate) const RD_KAFKA_PURGE_F_QUEUE: c_int = 1;
 pub(crate) const RD_KAFKA_PURGE_F_INFLIGHT: c_int = 2;
 pub(crate) const RD_KAFKA_MSG_F_COPY: c_int = 2;
 pub(crate) const RD_KAFKA_OFFSET_INVALID: i64 = -1001;
+
+pub(crate) const RD_KAFKA_MSG_STATUS_NOT_PERSISTED: c_int = 0;
+
+pub(crate) const RD_KAFKA_ADMIN_OP_CREATETOPICS: c_int = 1;
+pub(crate) const RD_KAFKA_ADMIN_OP_DELETETOPICS: c_int = 2;
+pub(crate) const RD_KAFKA_ADMIN_OP_DESCRIBETOPICS: c_int = 19;
 
 pub(crate) const RD_KAFKA_VTYPE_TOPIC: c_int = 1;
 pub(crate) const RD_KAFKA_VTYPE_PARTITION: c_int = 3;
@@ -145,6 +163,12 @@ unsafe extern "C" {
         errstr: *mut c_char,
         errstr_size: size_t,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_test_fatal_error(
+        rk: *mut rd_kafka_t,
+        err: rd_kafka_resp_err_t,
+        reason: *const c_char,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_message_status(message: *const rd_kafka_message_t) -> c_int;
     pub(crate) fn rd_kafka_metadata(
         rk: *mut rd_kafka_t,
         all_topics: c_int,
@@ -261,6 +285,90 @@ unsafe extern "C" {
     pub(crate) fn rd_kafka_commit_transaction(rk: *mut rd_kafka_t, timeout_ms: c_int) -> *mut rd_kafka_error_t;
     pub(crate) fn rd_kafka_abort_transaction(rk: *mut rd_kafka_t, timeout_ms: c_int) -> *mut rd_kafka_error_t;
 
+    pub(crate) fn rd_kafka_queue_new(rk: *mut rd_kafka_t) -> *mut rd_kafka_queue_t;
+    pub(crate) fn rd_kafka_queue_destroy(queue: *mut rd_kafka_queue_t);
+    pub(crate) fn rd_kafka_queue_poll(queue: *mut rd_kafka_queue_t, timeout_ms: c_int) -> *mut rd_kafka_event_t;
+    pub(crate) fn rd_kafka_event_error(event: *mut rd_kafka_event_t) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_event_destroy(event: *mut rd_kafka_event_t);
+    pub(crate) fn rd_kafka_AdminOptions_new(rk: *mut rd_kafka_t, operation: c_int) -> *mut rd_kafka_AdminOptions_t;
+    pub(crate) fn rd_kafka_AdminOptions_destroy(options: *mut rd_kafka_AdminOptions_t);
+    pub(crate) fn rd_kafka_AdminOptions_set_request_timeout(
+        options: *mut rd_kafka_AdminOptions_t,
+        timeout_ms: c_int,
+        errstr: *mut c_char,
+        errstr_size: size_t,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_TopicCollection_of_topic_names(
+        topics: *const *const c_char,
+        count: size_t,
+    ) -> *mut rd_kafka_TopicCollection_t;
+    pub(crate) fn rd_kafka_TopicCollection_destroy(topics: *mut rd_kafka_TopicCollection_t);
+    pub(crate) fn rd_kafka_DescribeTopics(
+        rk: *mut rd_kafka_t,
+        topics: *const rd_kafka_TopicCollection_t,
+        options: *const rd_kafka_AdminOptions_t,
+        queue: *mut rd_kafka_queue_t,
+    );
+    pub(crate) fn rd_kafka_event_DescribeTopics_result(
+        event: *mut rd_kafka_event_t,
+    ) -> *const rd_kafka_DescribeTopics_result_t;
+    pub(crate) fn rd_kafka_DescribeTopics_result_topics(
+        result: *const rd_kafka_DescribeTopics_result_t,
+        count: *mut size_t,
+    ) -> *mut *const rd_kafka_TopicDescription_t;
+    pub(crate) fn rd_kafka_TopicDescription_error(
+        description: *const rd_kafka_TopicDescription_t,
+    ) -> *const rd_kafka_error_t;
+    pub(crate) fn rd_kafka_TopicDescription_topic_id(
+        description: *const rd_kafka_TopicDescription_t,
+    ) -> *const rd_kafka_Uuid_t;
+    pub(crate) fn rd_kafka_Uuid_most_significant_bits(uuid: *const rd_kafka_Uuid_t) -> i64;
+    pub(crate) fn rd_kafka_Uuid_least_significant_bits(uuid: *const rd_kafka_Uuid_t) -> i64;
+    pub(crate) fn rd_kafka_NewTopic_new(
+        topic: *const c_char,
+        partitions: c_int,
+        replication: c_int,
+        errstr: *mut c_char,
+        errstr_size: size_t,
+    ) -> *mut rd_kafka_NewTopic_t;
+    pub(crate) fn rd_kafka_NewTopic_set_config(
+        topic: *mut rd_kafka_NewTopic_t,
+        name: *const c_char,
+        value: *const c_char,
+    ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_NewTopic_destroy(topic: *mut rd_kafka_NewTopic_t);
+    pub(crate) fn rd_kafka_CreateTopics(
+        rk: *mut rd_kafka_t,
+        topics: *mut *mut rd_kafka_NewTopic_t,
+        count: size_t,
+        options: *const rd_kafka_AdminOptions_t,
+        queue: *mut rd_kafka_queue_t,
+    );
+    pub(crate) fn rd_kafka_event_CreateTopics_result(
+        event: *mut rd_kafka_event_t,
+    ) -> *const rd_kafka_CreateTopics_result_t;
+    pub(crate) fn rd_kafka_CreateTopics_result_topics(
+        result: *const rd_kafka_CreateTopics_result_t,
+        count: *mut size_t,
+    ) -> *mut *const rd_kafka_topic_result_t;
+    pub(crate) fn rd_kafka_DeleteTopic_new(topic: *const c_char) -> *mut rd_kafka_DeleteTopic_t;
+    pub(crate) fn rd_kafka_DeleteTopic_destroy(topic: *mut rd_kafka_DeleteTopic_t);
+    pub(crate) fn rd_kafka_DeleteTopics(
+        rk: *mut rd_kafka_t,
+        topics: *mut *mut rd_kafka_DeleteTopic_t,
+        count: size_t,
+        options: *const rd_kafka_AdminOptions_t,
+        queue: *mut rd_kafka_queue_t,
+    );
+    pub(crate) fn rd_kafka_event_DeleteTopics_result(
+        event: *mut rd_kafka_event_t,
+    ) -> *const rd_kafka_DeleteTopics_result_t;
+    pub(crate) fn rd_kafka_DeleteTopics_result_topics(
+        result: *const rd_kafka_DeleteTopics_result_t,
+        count: *mut size_t,
+    ) -> *mut *const rd_kafka_topic_result_t;
+    pub(crate) fn rd_kafka_topic_result_error(result: *const rd_kafka_topic_result_t) -> rd_kafka_resp_err_t;
+
     pub(crate) fn rd_kafka_mock_cluster_new(rk: *mut rd_kafka_t, brokers: c_int) -> *mut rd_kafka_mock_cluster_t;
     pub(crate) fn rd_kafka_mock_cluster_destroy(cluster: *mut rd_kafka_mock_cluster_t);
     pub(crate) fn rd_kafka_mock_cluster_bootstraps(cluster: *const rd_kafka_mock_cluster_t) -> *const c_char;
@@ -270,6 +378,11 @@ unsafe extern "C" {
         partitions: c_int,
         replication: c_int,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_mock_topic_set_error(
+        cluster: *mut rd_kafka_mock_cluster_t,
+        topic: *const c_char,
+        error: rd_kafka_resp_err_t,
+    );
     pub(crate) fn rd_kafka_mock_broker_set_down(
         cluster: *mut rd_kafka_mock_cluster_t,
         broker: i32,

@@ -1,14 +1,13 @@
 //! Records as they are read, and their headers.
 
-use std::ffi::CString;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use libc::{c_char, c_void};
 
-use crate::client::text;
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
+use crate::native::text;
 
 /// A record.
 pub trait Message {
@@ -29,15 +28,32 @@ pub trait Message {
 
     /// The value of the first header named `name`.
     fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers().into_iter().find(|header| header.key == name).and_then(|header| header.value)
+        self.headers().into_iter().find(|header| header.key == name.as_bytes()).and_then(|header| header.value)
+    }
+
+    /// A copy in memory of its own.
+    fn detach(&self) -> OwnedMessage {
+        OwnedMessage {
+            key: self.key().map(<[u8]>::to_vec),
+            payload: self.payload().map(<[u8]>::to_vec),
+            topic: self.topic(),
+            partition: self.partition(),
+            offset: self.offset(),
+            timestamp: self.timestamp_millis(),
+            headers: self
+                .headers()
+                .into_iter()
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
     }
 }
 
-/// One header.
+/// One header. Its name is text by convention only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "says what it is")]
 pub struct Header<'a> {
-    pub key: &'a str,
+    pub key: &'a [u8],
     pub value: Option<&'a [u8]>,
 }
 
@@ -61,23 +77,6 @@ impl BorrowedMessage<'_> {
         Ok(message)
     }
 
-    /// A copy that outlives the consumer.
-    pub fn detach(&self) -> OwnedMessage {
-        OwnedMessage {
-            key: self.key().map(<[u8]>::to_vec),
-            payload: self.payload().map(<[u8]>::to_vec),
-            topic: self.topic(),
-            partition: self.partition(),
-            offset: self.offset(),
-            timestamp: self.timestamp_millis(),
-            headers: self
-                .headers()
-                .into_iter()
-                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-                .collect(),
-        }
-    }
-
     fn raw(&self) -> &ffi::rd_kafka_message_t {
         // SAFETY: owned, and valid until it is dropped.
         unsafe { self.message.as_ref() }
@@ -93,41 +92,32 @@ unsafe fn bytes<'a>(pointer: *const c_void, size: usize) -> Option<&'a [u8]> {
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer.cast(), size) })
 }
 
-impl Message for BorrowedMessage<'_> {
-    fn key(&self) -> Option<&[u8]> {
+/// A record that lies in librdkafka's memory and is only lent.
+#[derive(Clone, Copy)]
+pub struct MessageRef<'a>(&'a ffi::rd_kafka_message_t);
+
+impl<'a> MessageRef<'a> {
+    /// # Safety
+    /// `message` is one of librdkafka's, with all that it points at, for `'a`.
+    pub(crate) unsafe fn new(message: &'a ffi::rd_kafka_message_t) -> Self {
+        Self(message)
+    }
+
+    fn key_bytes(self) -> Option<&'a [u8]> {
         // SAFETY: the bytes live as long as the message.
-        unsafe { bytes(self.raw().key, self.raw().key_len) }
+        unsafe { bytes(self.0.key, self.0.key_len) }
     }
 
-    fn payload(&self) -> Option<&[u8]> {
+    fn value_bytes(self) -> Option<&'a [u8]> {
         // SAFETY: the bytes live as long as the message.
-        unsafe { bytes(self.raw().payload, self.raw().len) }
+        unsafe { bytes(self.0.payload, self.0.len) }
     }
 
-    fn topic(&self) -> String {
-        // SAFETY: the topic lives as long as the message, its name as long as the topic.
-        unsafe { text(ffi::rd_kafka_topic_name(self.raw().rkt)) }.into_owned()
-    }
-
-    fn partition(&self) -> i32 {
-        self.raw().partition
-    }
-
-    fn offset(&self) -> i64 {
-        self.raw().offset
-    }
-
-    fn timestamp_millis(&self) -> Option<i64> {
-        // SAFETY: the message is valid; the kind is not asked for.
-        let at = unsafe { ffi::rd_kafka_message_timestamp(self.message.as_ptr(), std::ptr::null_mut()) };
-        (at >= 0).then_some(at)
-    }
-
-    fn headers(&self) -> Vec<Header<'_>> {
+    fn all_headers(self) -> Vec<Header<'a>> {
         let mut headers = std::ptr::null_mut();
         // SAFETY: the message is valid; the headers stay the message's and live as long.
         unsafe {
-            if ffi::rd_kafka_message_headers(self.message.as_ptr(), &mut headers) != 0 {
+            if ffi::rd_kafka_message_headers(self.0, &mut headers) != 0 {
                 return Vec::new();
             }
             (0..ffi::rd_kafka_header_cnt(headers)).filter_map(|index| header_at(headers, index)).collect()
@@ -135,7 +125,77 @@ impl Message for BorrowedMessage<'_> {
     }
 }
 
-/// One header; none where its name is not UTF-8.
+impl Message for MessageRef<'_> {
+    fn key(&self) -> Option<&[u8]> {
+        self.key_bytes()
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.value_bytes()
+    }
+
+    fn topic(&self) -> String {
+        // SAFETY: the topic lives as long as the message, its name as long as the topic.
+        unsafe { text(ffi::rd_kafka_topic_name(self.0.rkt)) }.into_owned()
+    }
+
+    fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.offset
+    }
+
+    fn timestamp_millis(&self) -> Option<i64> {
+        // SAFETY: the message is valid; the kind is not asked for.
+        let at = unsafe { ffi::rd_kafka_message_timestamp(self.0, std::ptr::null_mut()) };
+        (at >= 0).then_some(at)
+    }
+
+    fn headers(&self) -> Vec<Header<'_>> {
+        self.all_headers()
+    }
+}
+
+impl BorrowedMessage<'_> {
+    fn lent(&self) -> MessageRef<'_> {
+        // SAFETY: the message is owned, and valid until it is dropped.
+        unsafe { MessageRef::new(self.raw()) }
+    }
+}
+
+impl Message for BorrowedMessage<'_> {
+    fn key(&self) -> Option<&[u8]> {
+        self.lent().key_bytes()
+    }
+
+    fn payload(&self) -> Option<&[u8]> {
+        self.lent().value_bytes()
+    }
+
+    fn topic(&self) -> String {
+        self.lent().topic()
+    }
+
+    fn partition(&self) -> i32 {
+        self.lent().partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.lent().offset()
+    }
+
+    fn timestamp_millis(&self) -> Option<i64> {
+        self.lent().timestamp_millis()
+    }
+
+    fn headers(&self) -> Vec<Header<'_>> {
+        self.lent().all_headers()
+    }
+}
+
+/// One header.
 ///
 /// # Safety
 /// `headers` is valid for `'a`.
@@ -146,7 +206,7 @@ unsafe fn header_at<'a>(headers: *const ffi::rd_kafka_headers_t, index: usize) -
         if ffi::rd_kafka_header_get_all(headers, index, &mut name, &mut value, &mut size) != 0 {
             return None;
         }
-        let key = std::ffi::CStr::from_ptr(name).to_str().ok()?;
+        let key = std::ffi::CStr::from_ptr(name).to_bytes();
         Some(Header { key, value: bytes(value, size) })
     }
 }
@@ -167,7 +227,32 @@ pub struct OwnedMessage {
     partition: i32,
     offset: i64,
     timestamp: Option<i64>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
+    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl OwnedMessage {
+    /// A record that was not sent yet, and so has no partition, offset and time.
+    pub fn unsent<'a>(
+        topic: &str,
+        key: &[u8],
+        payload: &[u8],
+        headers: impl IntoIterator<Item = (&'static str, &'a [u8])>,
+    ) -> Self {
+        let headers = headers.into_iter().map(|(key, value)| (key.as_bytes().to_vec(), Some(value.to_vec())));
+        Self {
+            key: Some(key.to_vec()),
+            payload: Some(payload.to_vec()),
+            topic: topic.into(),
+            partition: -1,
+            offset: -1,
+            timestamp: None,
+            headers: headers.collect(),
+        }
+    }
+
+    pub(crate) fn topic_name(&self) -> &str {
+        &self.topic
+    }
 }
 
 impl Message for OwnedMessage {
@@ -268,9 +353,4 @@ impl Drop for OwnedHeaders {
         // SAFETY: owned, and taken over by no record.
         unsafe { ffi::rd_kafka_headers_destroy(self.as_ptr()) }
     }
-}
-
-/// A topic's name as librdkafka wants it.
-pub(crate) fn c_string(text: &str) -> KafkaResult<CString> {
-    Ok(CString::new(text)?)
 }

@@ -2,11 +2,12 @@
 
 use std::ptr::NonNull;
 
-use crate::client::{Client, DefaultClientContext, text};
+use crate::client::Client;
 use crate::config::ClientConfig;
+use crate::context::DefaultClientContext;
 use crate::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::c_string;
+use crate::native::{c_string, text};
 
 /// A cluster that serves real clients over TCP until it is dropped. Each partition keeps only about 5 MB.
 pub struct MockCluster {
@@ -42,6 +43,14 @@ impl MockCluster {
         let code =
             unsafe { ffi::rd_kafka_mock_topic_create(self.cluster.as_ptr(), topic.as_ptr(), partitions, replication) };
         Self::check(code)
+    }
+
+    /// Makes the cluster answer requests for a topic with an error, until that is `NoError`.
+    pub fn refuse_topic(&self, topic: &str, error: RDKafkaErrorCode) -> KafkaResult<()> {
+        let topic = c_string(topic)?;
+        // SAFETY: cluster and name are valid.
+        unsafe { ffi::rd_kafka_mock_topic_set_error(self.cluster.as_ptr(), topic.as_ptr(), error.raw()) };
+        Ok(())
     }
 
     /// Cuts a broker off.

@@ -1,6 +1,6 @@
 //! Sending records.
 
-use std::ptr::NonNull;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -8,25 +8,38 @@ use std::time::Duration;
 
 use libc::c_void;
 
-use crate::client::{Client, ClientContext, DefaultClientContext};
+use crate::admin;
+use crate::client::Client;
 use crate::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
-use crate::consumer::ConsumerGroupMetadata;
+use crate::context::{ClientContext, DefaultClientContext};
 use crate::error::{KafkaError, KafkaResult, RDKafkaError, RDKafkaErrorCode};
 use crate::ffi;
-use crate::message::{OwnedHeaders, c_string};
+use crate::group::ConsumerGroupMetadata;
+use crate::message::{Message, MessageRef, OwnedHeaders, OwnedMessage};
+use crate::native::{c_string, millis};
 use crate::topic_partition_list::TopicPartitionList;
 
 /// What became of a record: its partition and offset, or why it was lost.
 pub type DeliveryResult = Result<(i32, i64), KafkaError>;
 
+/// A record of which it is known now what became of it.
+pub struct Delivery<'a> {
+    /// The record.
+    pub message: MessageRef<'a>,
+    /// What became of it.
+    pub result: DeliveryResult,
+    /// Whether a broker may have written it although it is reported as lost: its request was sent, and not answered.
+    pub may_be_written: bool,
+}
+
 /// Callbacks of a producer.
 pub trait ProducerContext: ClientContext {
     /// Called once for each record that was taken, on the thread that polls.
-    fn delivery(&self, result: DeliveryResult);
+    fn delivery(&self, delivery: Delivery<'_>);
 }
 
 impl ProducerContext for DefaultClientContext {
-    fn delivery(&self, _: DeliveryResult) {}
+    fn delivery(&self, _: Delivery<'_>) {}
 }
 
 /// A record to be sent. Its bytes are copied.
@@ -62,6 +75,13 @@ impl<'a> BaseRecord<'a> {
     pub fn payload(mut self, payload: &'a [u8]) -> Self {
         self.payload = Some(payload);
         self
+    }
+
+    /// The record that a message was or is to be, without its place in the log.
+    pub fn again(message: &'a OwnedMessage) -> Self {
+        let headers = message.headers().into_iter().fold(OwnedHeaders::default(), OwnedHeaders::insert);
+        let record = Self::to(message.topic_name()).headers(headers);
+        Self { key: message.key(), payload: message.payload(), ..record }
     }
 
     /// Milliseconds since the Unix epoch.
@@ -133,6 +153,19 @@ impl<C: ProducerContext> BaseProducer<C> {
         Ok(())
     }
 
+    /// Which topic the name stands for at present: an id that no other topic ever has, also none that is made later under the
+    /// same name. Nothing where the broker tells no ids. A producer's connection answers at once, unlike that of a consumer, on
+    /// which the broker holds answers back until there are records.
+    pub fn topic_id(&self, topic: &str, timeout: Duration) -> KafkaResult<Option<String>> {
+        admin::topic_id(&self.client, topic, timeout)
+    }
+
+    /// Makes the producer fail for good, as an error would after which it cannot go on. For tests.
+    pub fn fail_for_good(&self, code: RDKafkaErrorCode, reason: &CStr) {
+        // SAFETY: handle and reason are valid. It does nothing where the producer has failed already.
+        unsafe { ffi::rd_kafka_test_fatal_error(self.client.as_ptr(), code.raw(), reason.as_ptr()) };
+    }
+
     /// Its context.
     pub fn context(&self) -> &C {
         self.client.context()
@@ -162,10 +195,12 @@ unsafe extern "C" fn on_delivery<C: ProducerContext>(
     // SAFETY: the opaque is the context, which outlives the handle; the message lives for the call.
     unsafe {
         let (Some(context), Some(message)) = (opaque.cast::<C>().as_ref(), message.as_ref()) else { return };
-        context.delivery(
-            RDKafkaErrorCode::check(message.err, KafkaError::MessageProduction)
+        context.delivery(Delivery {
+            message: MessageRef::new(message),
+            result: RDKafkaErrorCode::check(message.err, KafkaError::MessageProduction)
                 .map(|()| (message.partition, message.offset)),
-        );
+            may_be_written: ffi::rd_kafka_message_status(message) != ffi::RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
+        });
     }
 }
 
@@ -321,13 +356,4 @@ impl<C: ProducerContext> std::ops::Deref for ThreadedProducer<C> {
     fn deref(&self) -> &BaseProducer<C> {
         &self.producer
     }
-}
-
-/// librdkafka's timeouts are milliseconds; -1 waits for ever, so longer ones are cut.
-pub(crate) fn millis(timeout: Duration) -> i32 {
-    i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
-}
-
-pub(crate) fn non_null<T>(pointer: *mut T) -> Option<NonNull<T>> {
-    NonNull::new(pointer)
 }

@@ -2,9 +2,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::ptr::NonNull;
 
-use crate::client::text;
 use crate::error::{KafkaResult, RDKafkaErrorCode};
 use crate::ffi;
+use crate::native::text;
 
 /// A place in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,17 @@ impl Offset {
             Self::Invalid => ffi::RD_KAFKA_OFFSET_INVALID,
         }
     }
+}
+
+/// A partition of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named for what they are")]
+pub struct TopicPartition {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: Offset,
+    /// What was committed together with the offset; often empty.
+    pub metadata: String,
 }
 
 /// Partitions of topics, each with an offset.
@@ -90,22 +101,57 @@ impl TopicPartitionList {
         Ok(())
     }
 
+    /// Adds a partition with an offset, and with a text that a commit stores beside it.
+    pub fn add_partition_offset_metadata(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: Offset,
+        metadata: &str,
+    ) -> KafkaResult<()> {
+        let topic = CString::new(topic)?;
+        // SAFETY: the list is ours, and the returned element a part of it; the memory is freed by `free` together with the
+        // list, and has `metadata.len()` bytes, at least one.
+        unsafe {
+            let element = ffi::rd_kafka_topic_partition_list_add(self.as_ptr(), topic.as_ptr(), partition);
+            (*element).offset = offset.raw();
+            if metadata.is_empty() {
+                return Ok(());
+            }
+            let Some(memory) = NonNull::new(libc::malloc(metadata.len())) else { std::process::abort() };
+            std::ptr::copy_nonoverlapping(metadata.as_ptr(), memory.as_ptr().cast(), metadata.len());
+            (*element).metadata = memory.as_ptr();
+            (*element).metadata_size = metadata.len();
+        }
+        Ok(())
+    }
+
     /// Number of partitions.
     pub fn count(&self) -> usize {
         self.raw().len()
     }
 
-    /// Topic, partition and offset of each.
-    pub fn elements(&self) -> Vec<(String, i32, Offset)> {
+    /// All of them.
+    pub fn elements(&self) -> Vec<TopicPartition> {
         self.raw()
             .iter()
-            .map(|element| {
+            .map(|element| TopicPartition {
                 // SAFETY: the topic's name lives as long as the list.
-                let topic = unsafe { text(element.topic) }.into_owned();
-                let offset = if element.offset >= 0 { Offset::Offset(element.offset) } else { Offset::Invalid };
-                (topic, element.partition, offset)
+                topic: unsafe { text(element.topic) }.into_owned(),
+                partition: element.partition,
+                offset: if element.offset >= 0 { Offset::Offset(element.offset) } else { Offset::Invalid },
+                metadata: Self::metadata(element),
             })
             .collect()
+    }
+
+    fn metadata(element: &ffi::rd_kafka_topic_partition_t) -> String {
+        if element.metadata.is_null() {
+            return String::new();
+        }
+        // SAFETY: not null, so it has `metadata_size` bytes, which live as long as the list.
+        let bytes = unsafe { std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size) };
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     /// The first error of a partition, where there is one.

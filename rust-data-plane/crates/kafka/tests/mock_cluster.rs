@@ -8,7 +8,7 @@ use kafka::consumer::BaseConsumer;
 use kafka::error::{KafkaError, RDKafkaErrorCode};
 use kafka::message::{Header, OwnedHeaders, OwnedMessage};
 use kafka::mocking::MockCluster;
-use kafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use kafka::producer::{BaseProducer, BaseRecord, Delivery, Producer, ProducerContext, ThreadedProducer};
 use kafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
 
 const WAIT: Duration = Duration::from_secs(30);
@@ -48,8 +48,8 @@ struct Count {
 impl ClientContext for Count {}
 
 impl ProducerContext for Count {
-    fn delivery(&self, result: DeliveryResult) {
-        match result {
+    fn delivery(&self, delivery: Delivery<'_>) {
+        match delivery.result {
             Ok(_) => &self.delivered,
             Err(_) => &self.lost,
         }
@@ -64,9 +64,10 @@ fn records_arrive_with_key_value_and_headers() {
     let producer: ThreadedProducer<Count> =
         config(&cluster).set("enable.idempotence", "true").create_with_context(Count::default()).unwrap();
     let headers = OwnedHeaders::default()
-        .insert(Header { key: "name", value: Some(b"value") })
-        .insert(Header { key: "empty", value: Some(b"") })
-        .insert(Header { key: "null", value: None });
+        .insert(Header { key: b"name", value: Some(b"value") })
+        .insert(Header { key: b"empty", value: Some(b"") })
+        .insert(Header { key: b"null", value: None })
+        .insert(Header { key: b"na\xffme", value: Some(b"not UTF-8") });
     producer.send(BaseRecord::to("t").key(b"k").payload(b"\0v").timestamp(1234).headers(headers.clone())).unwrap();
     producer.send(BaseRecord::to("t").key(b"tombstone").headers(headers)).unwrap();
     producer.flush(WAIT).unwrap();
@@ -81,9 +82,10 @@ fn records_arrive_with_key_value_and_headers() {
     assert_eq!(
         messages[0].headers(),
         [
-            Header { key: "name", value: Some(b"value") },
-            Header { key: "empty", value: Some(b"") },
-            Header { key: "null", value: None },
+            Header { key: b"name", value: Some(b"value") },
+            Header { key: b"empty", value: Some(b"") },
+            Header { key: b"null", value: None },
+            Header { key: b"na\xffme", value: Some(b"not UTF-8") },
         ]
     );
     assert_eq!((messages[1].payload(), messages[1].header("name")), (None, Some(&b"value"[..])));
@@ -96,7 +98,7 @@ fn a_full_queue_takes_nothing() {
     config.set("bootstrap.servers", "127.0.0.1:1").set("queue.buffering.max.messages", "3");
     let producer: BaseProducer<Count> = config.create_with_context(Count::default()).unwrap();
     let send = || {
-        let headers = OwnedHeaders::default().insert(Header { key: "h", value: Some(b"v") });
+        let headers = OwnedHeaders::default().insert(Header { key: b"h", value: Some(b"v") });
         producer.send(BaseRecord::to("t").payload(b"v").headers(headers))
     };
     (0..3).for_each(|_| send().unwrap());
@@ -154,4 +156,21 @@ fn errors_say_what_is_wrong() {
     let error = producer.begin_transaction().unwrap_err();
     assert!(matches!(&error, KafkaError::Transaction(cause) if !cause.is_retriable()), "{error}");
     assert_eq!(producer.send(BaseRecord::to("a\0b")), Err(KafkaError::Nul));
+}
+
+#[test]
+fn what_is_committed_beside_an_offset_comes_back() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    let consumer = consumer(&cluster, "g");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset_metadata("t", 0, Offset::Offset(3), "beside it").unwrap();
+    offsets.add_partition_offset_metadata("t", 1, Offset::Offset(4), "").unwrap();
+    consumer.commit(&offsets).unwrap();
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition("t", 0).unwrap();
+    asked.add_partition("t", 1).unwrap();
+    let committed = consumer.committed_offsets(asked, WAIT).unwrap().elements();
+    assert_eq!(committed[0].metadata, "beside it");
+    assert_eq!((committed[1].offset, committed[1].metadata.as_str()), (Offset::Offset(4), ""));
 }

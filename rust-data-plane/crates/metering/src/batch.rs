@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     /// The next offset to read, by partition.
     next: BTreeMap<i32, i64>,
     records: usize,
+    /// The record of a batch that may have only one.
+    alone: Option<OwnedMessage>,
     opened: Option<(Instant, SystemTime)>,
     sampled: Vec<Link>,
     others: Vec<Link>,
@@ -32,6 +34,9 @@ pub(crate) struct Batch {
 pub(crate) struct Closed {
     pub(crate) windows: Vec<UsageWindow>,
     pub(crate) dead: Vec<(OwnedMessage, Poison)>,
+    /// Whether the dead letters go without what the records are made of, so that a broker takes them.
+    pub(crate) bare: bool,
+    alone: Option<OwnedMessage>,
     pub(crate) next: BTreeMap<i32, i64>,
     pub(crate) records: usize,
     pub(crate) links: Vec<Link>,
@@ -39,6 +44,25 @@ pub(crate) struct Closed {
 }
 
 impl Closed {
+    /// Gives up on a record that a broker refuses for what it is: a batch of one becomes a dead letter, and a dead letter loses
+    /// the record's own bytes. False when nothing is left to be given up, or the batch has other records.
+    pub(crate) fn give_up(&mut self, reason: &str) -> bool {
+        if self.records != 1 || self.bare {
+            return false;
+        }
+        match self.alone.take() {
+            Some(message) if self.dead.is_empty() => {
+                self.windows.clear();
+                self.dead.push((message, Poison::Refused(reason.into())));
+                true
+            }
+            _ => {
+                self.bare = !self.dead.is_empty();
+                self.bare
+            }
+        }
+    }
+
     /// The `tracestate` that all the quotes it links to have. Quotes of several traces have none in common.
     pub(crate) fn state(&self) -> Option<&TraceState<'static>> {
         let state = self.links.first()?.state.as_ref();
@@ -47,7 +71,9 @@ impl Closed {
 }
 
 impl Batch {
-    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>) {
+    /// Adds a record; one that is to stay `alone` in its batch is kept as it came.
+    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>, alone: bool) {
+        self.alone = alone.then(|| message.detach());
         self.opened.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         self.records += 1;
         self.next.insert(message.partition(), message.offset() + 1);
@@ -96,6 +122,8 @@ impl Batch {
         Some(Closed {
             windows: batch.windows.take(),
             dead: batch.dead,
+            bare: false,
+            alone: batch.alone,
             next: batch.next,
             records: batch.records,
             links,

@@ -9,7 +9,7 @@ const TYPE: &[u8] = b"hybrid.pricing.quote.priced.v1";
 /// The years 1 to 9999, as `google.protobuf.Timestamp` has them.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Why a record is not a priced quote. It becomes the header `dead-letter-reason`.
+/// Why a record is not a priced quote, or why its usage cannot be produced. It becomes the header `dead-letter-reason`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Poison {
@@ -27,17 +27,19 @@ pub enum Poison {
     AmountNegative(usize),
     #[error("TOTALS_MISMATCH")]
     TotalsMismatch,
+    #[error("REFUSED: {0}")]
+    Refused(String),
 }
 
 /// The operation that caused a record, where its headers name it. A `tracestate` that cannot be used is left out.
 pub(crate) fn cause(headers: &[Header<'_>]) -> Option<Link> {
     let context = TraceContext::parse(header(headers, "traceparent")?).ok()?;
-    let states = headers.iter().filter(|header| header.key == "tracestate").filter_map(|header| header.value);
+    let states = headers.iter().filter(|header| header.key == b"tracestate").filter_map(|header| header.value);
     Some(Link { context, state: TraceState::parse(states).map(TraceState::into_owned) })
 }
 
 fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
-    headers.iter().find(|header| header.key == name).and_then(|header| header.value)
+    headers.iter().find(|header| header.key == name.as_bytes()).and_then(|header| header.value)
 }
 
 /// Reads a record of priced quotes.

@@ -2,17 +2,22 @@
 //! and commits what was consumed. All its state lies in Kafka.
 
 mod batch;
+mod commit;
 mod config;
+mod delay;
 mod event;
 mod metrics;
 mod output;
 mod positions;
 mod process;
+mod refusals;
+mod stop;
 mod windows;
 mod worker;
 
 pub use config::{Config, PROGRAM};
 pub use event::{Poison, read};
 pub use process::Process;
+pub use stop::Stop;
 pub use windows::{WINDOW_SECONDS, Windows};
-pub use worker::{Stop, Worker};
+pub use worker::Worker;

@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use contracts::CloudEvent;
 use contracts::hybrid::usage::v1::UsageWindow;
 use kafka::Message;
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::{Header, OwnedHeaders, OwnedMessage};
-use kafka::producer::{BaseProducer, BaseRecord, Producer};
+use kafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use prost::Message as _;
 use rand::RngExt;
 use telemetry::{TraceContext, TraceState};
@@ -17,7 +18,7 @@ use crate::event::Poison;
 pub(crate) const QUOTES: &str = "hybrid.quotes.v1";
 const USAGE: &str = "hybrid.usage.v1";
 const DEAD_LETTERS: &str = "hybrid.quotes.v1.dead-letter";
-const TYPE: &str = "hybrid.usage.window.v1";
+const TYPE: &[u8] = b"hybrid.usage.window.v1";
 /// A dead letter with all of these is within what brokers and producers take by default, about 1 MB.
 const MAX_VALUE: usize = 512 << 10;
 const MAX_KEY: usize = 64 << 10;
@@ -26,8 +27,8 @@ const MAX_REASON: usize = 1 << 10;
 /// How long to wait for room in the producer's queue, each time.
 const ROOM: std::time::Duration = std::time::Duration::from_millis(50);
 
-pub(crate) fn send_window(
-    producer: &BaseProducer,
+pub(crate) fn send_window<C: ProducerContext>(
+    producer: &BaseProducer<C>,
     source: &str,
     window: &UsageWindow,
     context: &TraceContext,
@@ -41,38 +42,42 @@ pub(crate) fn send_window(
         .to_string();
     let time = prost_types::Timestamp::from(now).to_string();
     let traceparent = context.traceparent();
-    let headers = [
-        ("ce_specversion", "1.0".as_bytes()),
-        ("ce_id", id.as_bytes()),
-        ("ce_source", source.as_bytes()),
-        ("ce_type", TYPE.as_bytes()),
-        ("ce_time", time.as_bytes()),
-        ("content-type", b"application/protobuf"),
-        ("traceparent", &traceparent),
-    ];
+    let event = CloudEvent {
+        id: id.as_bytes(),
+        source: source.as_bytes(),
+        kind: TYPE,
+        time: time.as_bytes(),
+        traceparent: &traceparent,
+        tracestate: state.map(|state| state.as_str().as_bytes()),
+    };
     let value = window.encode_to_vec();
     send(producer, || {
-        let headers = headers
-            .into_iter()
-            .chain(state.map(|state| ("tracestate", state.as_str().as_bytes())))
-            .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+        let headers = event.headers().fold(OwnedHeaders::default(), |all, (key, value)| {
+            all.insert(Header { key: key.as_bytes(), value: Some(value) })
+        });
         BaseRecord::to(USAGE).key(key.as_bytes()).payload(&value).headers(headers)
     })
 }
 
 /// Sends the record with headers that say why and where it came from. A broker must take it, so what is too long is cut, and
-/// a header says how long it was.
-pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, poison: &Poison) -> KafkaResult<()> {
+/// a header says how long it was; a `bare` one has nothing of the record.
+pub(crate) fn send_dead_letter<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    message: &OwnedMessage,
+    poison: &Poison,
+    bare: bool,
+) -> KafkaResult<()> {
     let (reason, partition, offset) =
         (poison.to_string(), message.partition().to_string(), message.offset().to_string());
     let headers = message.headers();
+    let (max_key, max_value, max_headers) = if bare { (0, 0, 0) } else { (MAX_KEY, MAX_VALUE, MAX_HEADERS) };
     let size = |header: &Header<'_>| header.key.len() + header.value.map_or(0, <[u8]>::len);
-    let kept = if headers.iter().map(size).sum::<usize>() <= MAX_HEADERS { &headers[..] } else { &[] };
+    let kept = if headers.iter().map(size).sum::<usize>() <= max_headers { &headers[..] } else { &[] };
     let (key, value) = (message.key(), message.payload());
     let whole = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
     let cut = kept.len() < headers.len()
-        || key.is_some_and(|key| key.len() > MAX_KEY)
-        || value.is_some_and(|value| value.len() > MAX_VALUE);
+        || key.is_some_and(|key| key.len() > max_key)
+        || value.is_some_and(|value| value.len() > max_value);
     let cut = cut.then(|| whole.to_string());
     send(producer, || {
         let added = [
@@ -81,14 +86,17 @@ pub(crate) fn send_dead_letter(producer: &BaseProducer, message: &OwnedMessage, 
             ("dead-letter-offset", Some(offset.as_bytes())),
             ("dead-letter-truncated-from", cut.as_ref().map(String::as_bytes)),
         ];
-        let added = added.into_iter().filter(|(_, value)| value.is_some()).map(|(key, value)| Header { key, value });
+        let added = added
+            .into_iter()
+            .filter(|(_, value)| value.is_some())
+            .map(|(key, value)| Header { key: key.as_bytes(), value });
         let headers = kept.iter().copied().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
         let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);
         if let Some(key) = key {
-            record = record.key(start(key, MAX_KEY));
+            record = record.key(start(key, max_key));
         }
         if let Some(value) = value {
-            record = record.payload(start(value, MAX_VALUE));
+            record = record.payload(start(value, max_value));
         }
         record
     })
@@ -98,7 +106,7 @@ fn start(bytes: &[u8], limit: usize) -> &[u8] {
     &bytes[..bytes.len().min(limit)]
 }
 
-fn send<'a>(producer: &BaseProducer, record: impl Fn() -> BaseRecord<'a>) -> KafkaResult<()> {
+fn send<'a, C: ProducerContext>(producer: &BaseProducer<C>, record: impl Fn() -> BaseRecord<'a>) -> KafkaResult<()> {
     loop {
         match producer.send(record()) {
             Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {

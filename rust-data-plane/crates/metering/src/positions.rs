@@ -82,6 +82,14 @@ impl Positions {
             .collect()
     }
 
+    /// The partitions are those of another log now, which is read from its beginning. Returns the offsets to read again from.
+    pub(crate) fn begin_anew(&mut self) -> Vec<(i32, i64)> {
+        for position in self.0.values_mut() {
+            *position = Position { committed: Some(0), next: Some(0), asked: false };
+        }
+        self.0.keys().map(|&partition| (partition, 0)).collect()
+    }
+
     /// Records up to the end of the log that are not committed.
     pub(crate) fn lag(&self, partition: i32, end: i64) -> Option<i64> {
         Some((end - self.0.get(&partition)?.committed.unwrap_or(0)).max(0))

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::config::{Config, PROGRAM};
-use crate::worker::{Stop, Worker};
+use crate::stop::Stop;
+use crate::worker::Worker;
 
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// The port serves health checks only.
@@ -114,7 +115,7 @@ fn readiness(drain: &Drain, stop: &Stop, stand_in: bool) -> Readiness {
     });
     let worker = stop.clone();
     readiness.gate("progress", move || match worker.stuck() {
-        None => State::done(""),
+        None => State::done(worker.lost().unwrap_or_default()),
         Some(reason) => State::pending(reason),
     });
     readiness

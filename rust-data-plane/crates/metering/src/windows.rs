@@ -6,6 +6,9 @@ use prost_types::Timestamp;
 
 /// Length of a window; windows are aligned to it since the Unix epoch.
 pub const WINDOW_SECONDS: i64 = 10;
+/// The seconds of the Unix epoch that a `google.protobuf.Timestamp` can have in a window, whose first and last are shorter: the
+/// years 1 to 9999, without the very first second, which the ledger takes for no time at all.
+const SECONDS: (i64, i64) = (-62_135_596_799, 253_402_300_799);
 /// A record has at most this many lines, so that a broker takes it: about 0.4 MB where all names are long.
 const MAX_LINES: usize = 2_000;
 
@@ -143,8 +146,8 @@ fn record(key: Key, window: Window) -> UsageWindow {
         ))
     });
     UsageWindow {
-        window_start: Some(Timestamp { seconds: key.start, nanos: 0 }),
-        window_end: Some(Timestamp { seconds: key.start.saturating_add(WINDOW_SECONDS), nanos: 0 }),
+        window_start: Some(Timestamp { seconds: key.start.max(SECONDS.0), nanos: 0 }),
+        window_end: Some(Timestamp { seconds: key.start.saturating_add(WINDOW_SECONDS).min(SECONDS.1), nanos: 0 }),
         currency_code: key.currency_code,
         jurisdiction: key.jurisdiction,
         quotes: window.quotes,

@@ -1,153 +1,55 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use kafka::consumer::{BaseConsumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use kafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::BorrowedMessage;
 use kafka::producer::{BaseProducer, Producer};
-use kafka::{ClientConfig, ClientContext, Message, Offset, TopicPartitionList};
-use rand::RngExt;
-use telemetry::{Kind, Meter, Span, Status, TraceContext, Tracer};
+use kafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use telemetry::{Meter, Tracer};
 
-use crate::batch::{Batch, Closed, MAX_RECORDS};
+use crate::batch::{Batch, MAX_RECORDS};
+use crate::commit::End;
 use crate::config::Config;
-use crate::event::cause;
+use crate::delay::Delay;
 use crate::metrics::Metrics;
-use crate::output::{QUOTES, send_dead_letter, send_window};
+use crate::output::QUOTES;
 use crate::positions::{Admission, Positions};
+use crate::refusals::Refusals;
+use crate::stop::{Membership, Stop};
 
-const GROUP: &str = "metering";
+pub(crate) const GROUP: &str = "metering";
 /// How long one call of a transaction may wait for the broker before it is made again.
-const CALL: Duration = Duration::from_secs(5);
-/// A call that takes longer than this never returns: librdkafka waits for an answer that was lost with a broker.
-const HUNG: Duration = Duration::from_secs(15);
-/// Attempts at a transaction before its records are read again in smaller batches.
-const ATTEMPTS: usize = 5;
-/// A worker whose transactions have failed for this long makes no progress.
-const STUCK: Duration = Duration::from_secs(5);
-const RETRY_BASE: Duration = Duration::from_millis(100);
-const RETRY_CAP: Duration = Duration::from_secs(2);
-
-/// Stops a worker, and reports its state. Clones share it.
-#[derive(Clone, Default)]
-pub struct Stop(Arc<Flags>);
-
-#[derive(Default)]
-struct Flags {
-    stop: AtomicBool,
-    initialised: AtomicBool,
-    /// The number of rebalances so far.
-    rebalances: AtomicU64,
-    partitions: AtomicUsize,
-    /// The start of the current call into librdkafka, if there is one.
-    call: Mutex<Option<Instant>>,
-    /// Since when no transaction has succeeded although one was attempted, and why the last one failed.
-    stuck: Mutex<Option<(Instant, String)>>,
-}
-
-impl Stop {
-    /// Asks the worker to finish its batch and end.
-    pub fn stop(&self) {
-        self.0.stop.store(true, Ordering::Relaxed);
-    }
-
-    fn asked(&self) -> bool {
-        self.0.stop.load(Ordering::Relaxed)
-    }
-
-    /// Whether transactions can be made.
-    pub fn has_transactions(&self) -> bool {
-        self.0.initialised.load(Ordering::Relaxed)
-    }
-
-    /// Number of partitions that are consumed; `None` before the group was joined.
-    pub fn partitions(&self) -> Option<usize> {
-        (self.rebalances() > 0).then(|| self.0.partitions.load(Ordering::Relaxed))
-    }
-
-    /// Whether the worker is stuck in a call that never returns. Only a new process can recover; it loses nothing, since what
-    /// is not committed is read again.
-    pub fn hung(&self) -> bool {
-        let call = *self.0.call.lock().unwrap_or_else(PoisonError::into_inner);
-        call.is_some_and(|began| began.elapsed() > HUNG)
-    }
-
-    /// Why no transaction succeeds, when none has for [`STUCK`] although there are records.
-    pub fn stuck(&self) -> Option<String> {
-        let stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, reason) = stuck.as_ref()?;
-        (since.elapsed() > STUCK).then(|| format!("no transaction for {} s: {reason}", since.elapsed().as_secs()))
-    }
-
-    fn failed(&self, error: &KafkaError) {
-        let mut stuck = self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = stuck.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        *stuck = Some((since, error.to_string()));
-    }
-
-    fn succeeded(&self) {
-        *self.0.stuck.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn watched<T>(&self, call: impl FnOnce() -> T) -> T {
-        let mark = |began| *self.0.call.lock().unwrap_or_else(PoisonError::into_inner) = began;
-        mark(Some(Instant::now()));
-        let result = call();
-        mark(None);
-        result
-    }
-
-    fn rebalances(&self) -> u64 {
-        self.0.rebalances.load(Ordering::Acquire)
-    }
-}
-
-/// Counts rebalances.
-struct Membership(Stop);
-
-impl ClientContext for Membership {}
-
-impl ConsumerContext for Membership {
-    fn pre_rebalance(&self, rebalance: &Rebalance<'_>) {
-        let partitions = match rebalance {
-            Rebalance::Assign(partitions) => partitions.count(),
-            Rebalance::Revoke(_) | Rebalance::Error(_) => 0,
-        };
-        tracing::info!(partitions, "the group was rebalanced");
-        self.0.0.partitions.store(partitions, Ordering::Relaxed);
-        self.0.0.rebalances.fetch_add(1, Ordering::Release);
-    }
-}
+pub(crate) const CALL: Duration = Duration::from_secs(5);
+/// How long a broker may take to tell the topic's id.
+const ASK: Duration = Duration::from_secs(2);
+/// How often an idle worker looks whether the topic is still the one that it reads.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Consumes, sums up, and commits.
 pub struct Worker {
-    consumer: BaseConsumer<Membership>,
-    producer: BaseProducer,
-    source: String,
-    tracer: Tracer,
-    metrics: Metrics,
-    stop: Stop,
-    stand_in: bool,
+    pub(crate) consumer: BaseConsumer<Membership>,
+    pub(crate) producer: BaseProducer<Refusals>,
+    pub(crate) source: String,
+    pub(crate) tracer: Tracer,
+    pub(crate) metrics: Metrics,
+    pub(crate) stop: Stop,
+    pub(crate) stand_in: bool,
 }
 
 /// What a member owns since the last rebalance.
 #[derive(Default)]
-struct Owned {
+pub(crate) struct Owned {
     /// The rebalance that it is the result of, counted from the start.
     generation: u64,
-    group: Option<ConsumerGroupMetadata>,
+    pub(crate) group: Option<ConsumerGroupMetadata>,
     positions: Positions,
-}
-
-/// Why an attempt at a transaction failed.
-enum Outcome {
-    /// It was rolled back and may be tried again.
-    Aborted(KafkaError),
-    /// The partitions were reassigned, so this worker no longer owns the batch.
-    Lost(KafkaError),
-    /// The producer has failed for good.
-    Fatal(KafkaError),
+    /// Which topic the positions belong to; none where the broker tells no ids.
+    pub(crate) topic_id: Option<String>,
+    /// The ends of that topic's partitions, as they were last seen.
+    ends: BTreeMap<i32, i64>,
+    /// From where partitions are still to be read again.
+    reread: Vec<(i32, i64)>,
 }
 
 impl Worker {
@@ -180,7 +82,7 @@ impl Worker {
         } else {
             common.set("transactional.id", instance).set("transaction.timeout.ms", "60000");
         }
-        let producer = common.create()?;
+        let producer = common.create_with_context(Refusals::default())?;
         let source = format!("/hybrid/{instance}");
         Ok(Self { consumer, producer, source, tracer, metrics: Metrics::new(meter), stop, stand_in: config.stand_in })
     }
@@ -200,7 +102,9 @@ impl Worker {
         }
         self.consumer.subscribe(&[QUOTES])?;
         let (mut batch, mut owned, mut limit) = (Batch::default(), Owned::default(), MAX_RECORDS);
+        let mut looked = Instant::now();
         while !self.stop.asked() {
+            self.reread(&mut owned);
             while let Some(patience) = batch.patience(limit) {
                 let polled = self.consumer.poll(patience);
                 // A poll may rebalance the group. What was read before it is read again by whoever owns the partitions now.
@@ -209,22 +113,101 @@ impl Worker {
                     owned = self.take_over()?;
                 }
                 match polled {
-                    Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch),
+                    Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch, limit == 1),
                     Some(Err(error)) => self.consumption_failed(error)?,
                     None => break,
                 }
             }
             self.report_lag(&owned.positions);
-            let Some(closed) = batch.close() else { continue };
-            if self.commit_until_done(&closed, &owned)? {
-                owned.positions.committed(&closed.next);
-                limit = limit.saturating_mul(2).min(MAX_RECORDS);
-            } else {
-                self.read_again(&owned.positions.rewind());
-                limit = (closed.records / 2).max(1);
+            let Some(mut closed) = batch.close() else {
+                if looked.elapsed() > LOOK {
+                    looked = Instant::now();
+                    self.look(&mut owned);
+                }
+                continue;
+            };
+            match self.commit_until_done(&mut closed, &mut owned)? {
+                End::Committed => {
+                    owned.positions.committed(&closed.next);
+                    limit = limit.saturating_mul(2).min(MAX_RECORDS);
+                }
+                End::ReadAgain => {
+                    self.read_again(&owned.positions.rewind());
+                    limit = (closed.records / 2).max(1);
+                }
+                End::OtherTopic(id) => self.begin_anew(&mut owned, id),
             }
         }
         Ok(())
+    }
+
+    /// The id of the topic of quotes at present; none where the broker tells no ids, as the stand-in does not.
+    fn topic_id(&self) -> KafkaResult<Option<String>> {
+        if self.stand_in {
+            return Ok(None);
+        }
+        self.stop.watched(|| self.producer.topic_id(QUOTES, ASK))
+    }
+
+    /// Whether the topic is still the one that the positions belong to; else the id of the other one. A topic's id never comes
+    /// back, so what was read before this was read from it.
+    pub(crate) fn other_topic(&self, owned: &mut Owned) -> KafkaResult<Option<String>> {
+        let ends: BTreeMap<i32, i64> = owned
+            .positions
+            .partitions()
+            .filter_map(|partition| Some((partition, self.consumer.known_high_watermark(QUOTES, partition)?)))
+            .collect();
+        match (self.topic_id()?, &owned.topic_id) {
+            (Some(now), Some(then)) if now != *then => Ok(Some(now)),
+            _ => {
+                owned.ends = ends;
+                Ok(None)
+            }
+        }
+    }
+
+    fn look(&self, owned: &mut Owned) {
+        let began = Instant::now();
+        match self.other_topic(owned) {
+            Ok(None) => self.stop.seen(),
+            Ok(Some(id)) => self.begin_anew(owned, id),
+            Err(error) => self.stop.unseen(began, &error),
+        }
+    }
+
+    /// The topic was deleted and made anew: all of its partitions are read from their beginning.
+    fn begin_anew(&self, owned: &mut Owned, id: String) {
+        let known = owned
+            .positions
+            .partitions()
+            .filter_map(|partition| owned.ends.get(&partition).and_then(|&end| owned.positions.lag(partition, end)));
+        let lost: i64 = known.sum();
+        self.lost(lost);
+        owned.reread = owned.positions.begin_anew();
+        owned.topic_id = Some(id);
+        owned.ends.clear();
+        self.reread(owned);
+    }
+
+    /// Tells that at least `known` events are lost with a topic.
+    fn lost(&self, known: i64) {
+        tracing::error!(
+            topic = QUOTES,
+            known_lost = known,
+            "the topic was deleted and made anew; it is read from its beginning, and what was not read of the old one is lost"
+        );
+        self.metrics.missing.add(known.unsigned_abs());
+        self.stop.has_lost(format!(
+            "the topic of quotes was deleted and made anew; what was not read of the old one is lost, {known} events at least"
+        ));
+    }
+
+    fn reread(&self, owned: &mut Owned) {
+        if !owned.reread.is_empty() && self.read_again(&owned.reread) {
+            for (partition, _) in owned.reread.drain(..) {
+                owned.positions.asked(partition);
+            }
+        }
     }
 
     /// What this member owns after a rebalance. A batch belongs to the generation that it was read in: with another one's
@@ -232,39 +215,61 @@ impl Worker {
     fn take_over(&self) -> KafkaResult<Owned> {
         let generation = self.stop.rebalances();
         self.metrics.forget_lag();
-        let mut delay = Delay::default();
+        let (mut delay, began) = (Delay::default(), Instant::now());
         loop {
-            let committed = self
-                .consumer
-                .assignment()
-                .and_then(|partitions| self.consumer.committed_offsets(partitions, CALL))
-                .map(|offsets| offsets.elements());
-            match committed {
-                Ok(offsets) => {
-                    let positions =
-                        Positions::assigned(offsets.into_iter().map(|(_, partition, offset)| match offset {
-                            Offset::Offset(next) => (partition, Some(next)),
-                            Offset::Invalid => (partition, None),
-                        }));
+            match self.committed_positions() {
+                Ok(mut owned) => {
+                    owned.generation = generation;
+                    self.reread(&mut owned);
                     // What this member was stuck with belongs to whoever owns its partition now.
                     self.stop.succeeded();
-                    return Ok(Owned { generation, group: self.consumer.group_metadata(), positions });
+                    return Ok(owned);
                 }
                 Err(error) if self.consumer.fatal_error().is_some() => return Err(error),
                 Err(_) if self.stop.asked() => return Ok(Owned::default()),
                 Err(error) => {
-                    tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
-                    self.stop.failed(&error);
+                    if self.stop.failed(began, &error) {
+                        tracing::warn!(%error, "the committed offsets cannot be read yet; retrying");
+                    }
                     delay.wait();
                 }
             }
         }
     }
 
-    fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch) {
+    /// The positions that the group has committed, without the generation. An offset that was committed for a topic which was
+    /// deleted since means nothing in the new one.
+    fn committed_positions(&self) -> KafkaResult<Owned> {
+        let assignment = self.consumer.assignment()?;
+        if assignment.count() == 0 {
+            return Ok(Owned::default());
+        }
+        let topic_id = self.topic_id()?;
+        let committed = self.consumer.committed_offsets(assignment, CALL)?.elements();
+        let mut reread = Vec::new();
+        let positions = committed.into_iter().map(|committed| {
+            let next = match committed.offset {
+                Offset::Offset(_) if is_other(&committed.metadata, topic_id.as_deref()) => {
+                    reread.push((committed.partition, 0));
+                    Some(0)
+                }
+                Offset::Offset(next) => Some(next),
+                Offset::Invalid => None,
+            };
+            (committed.partition, next)
+        });
+        let positions = Positions::assigned(positions);
+        if !reread.is_empty() {
+            self.lost(0);
+        }
+        let group = self.consumer.group_metadata();
+        Ok(Owned { group, positions, topic_id, reread, ..Owned::default() })
+    }
+
+    fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch, alone: bool) {
         let (partition, offset) = (message.partition(), message.offset());
         match positions.admit(partition, offset) {
-            Admission::Next => batch.add(message),
+            Admission::Next => batch.add(message, alone),
             Admission::AfterLoss(missing) => {
                 tracing::error!(
                     partition,
@@ -273,7 +278,7 @@ impl Worker {
                     "the log lost records before they were read; they cannot be booked"
                 );
                 self.metrics.missing.add(missing.unsigned_abs());
-                batch.add(message);
+                batch.add(message, alone);
             }
             Admission::Ignored => {}
             Admission::Gap(next) => {
@@ -304,19 +309,22 @@ impl Worker {
     /// Prepares transactions. Returns false if the worker was stopped meanwhile.
     fn initialise(&self) -> KafkaResult<bool> {
         if self.stand_in {
-            self.stop.0.initialised.store(true, Ordering::Relaxed);
+            self.stop.initialised();
             return Ok(true);
         }
-        let mut delay = Delay::default();
+        let (mut delay, began) = (Delay::default(), Instant::now());
         while !self.stop.asked() {
             match self.producer.init_transactions(CALL) {
                 Ok(()) => {
-                    self.stop.0.initialised.store(true, Ordering::Relaxed);
+                    self.stop.initialised();
+                    self.stop.succeeded();
                     return Ok(true);
                 }
                 Err(KafkaError::Transaction(error)) if error.is_fatal() => return Err(KafkaError::Transaction(error)),
                 Err(error) => {
-                    tracing::warn!(%error, "transactions cannot be initialised yet; retrying");
+                    if self.stop.failed(began, &error) {
+                        tracing::warn!(%error, "transactions cannot be initialised yet; retrying");
+                    }
                     delay.wait();
                 }
             }
@@ -337,132 +345,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Returns whether the batch is committed. It is not when another member owns it, and after [`ATTEMPTS`] failures: its
-    /// records are then read again in smaller batches, so that one of them does not hold up the others.
-    fn commit_until_done(&self, batch: &Closed, owned: &Owned) -> KafkaResult<bool> {
-        let mut delay = Delay::default();
-        for _ in 0..ATTEMPTS {
-            let start = Instant::now();
-            let context = self.tracer.start_linked(&batch.links);
-            let error = match self.transaction(batch, owned, &context) {
-                Ok(()) => {
-                    self.committed(batch, context, start.elapsed());
-                    return Ok(true);
-                }
-                Err(Outcome::Fatal(error)) => return Err(error),
-                Err(Outcome::Lost(error)) => {
-                    let (trace_id, span_id) = (context.trace_id, context.span_id);
-                    tracing::warn!(%trace_id, %span_id, %error, "the batch belongs to another member now");
-                    self.metrics.aborted.add(1);
-                    return Ok(false);
-                }
-                Err(Outcome::Aborted(error)) => error,
-            };
-            let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
-            tracing::warn!(%trace_id, %span_id, %error, records, "the transaction was aborted; retrying");
-            self.metrics.aborted.add(1);
-            self.stop.failed(&error);
-            if self.stop.asked() {
-                // Nothing is committed, so the next worker reads it again.
-                break;
-            }
-            delay.wait();
-        }
-        Ok(false)
-    }
-
-    fn transaction(&self, batch: &Closed, owned: &Owned, context: &TraceContext) -> Result<(), Outcome> {
-        if self.stand_in {
-            return self.one_after_the_other(batch, context);
-        }
-        self.producer.begin_transaction().map_err(Outcome::from)?;
-        match self.fill(batch, context).and_then(|()| self.commit(batch, owned)) {
-            Ok(()) => Ok(()),
-            Err(outcome @ Outcome::Fatal(_)) => Err(outcome),
-            Err(outcome) => {
-                self.abort()?;
-                Err(outcome)
-            }
-        }
-    }
-
-    fn fill(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
-        for window in &batch.windows {
-            send_window(&self.producer, &self.source, window, context, batch.state())
-                .map_err(|error| self.sending(error))?;
-        }
-        for (message, poison) in &batch.dead {
-            // The trace of the record; without one, that of its batch.
-            let cause = cause(&message.headers()).map_or(*context, |link| link.context);
-            tracing::warn!(
-                trace_id = %cause.trace_id,
-                span_id = %cause.span_id,
-                partition = message.partition(),
-                offset = message.offset(),
-                reason = %poison,
-                "a record goes to the dead letters"
-            );
-            send_dead_letter(&self.producer, message, poison).map_err(|error| self.sending(error))?;
-        }
-        Ok(())
-    }
-
-    fn offsets(batch: &Closed) -> Result<TopicPartitionList, Outcome> {
-        let mut offsets = TopicPartitionList::new();
-        for (&partition, &next) in &batch.next {
-            offsets.add_partition_offset(QUOTES, partition, Offset::Offset(next)).map_err(Outcome::Aborted)?;
-        }
-        Ok(offsets)
-    }
-
-    fn commit(&self, batch: &Closed, owned: &Owned) -> Result<(), Outcome> {
-        let offsets = Self::offsets(batch)?;
-        let group =
-            owned.group.as_ref().ok_or(Outcome::Lost(KafkaError::Assignment(RDKafkaErrorCode::UnknownMemberId)))?;
-        // Not retried: a second call after a lost connection never returns, while an abort and a new transaction do.
-        self.stop
-            .watched(|| self.producer.send_offsets_to_transaction(&offsets, group, CALL))
-            .map_err(Outcome::from)?;
-        self.insist(|| self.producer.commit_transaction(CALL))
-    }
-
-    /// Without a transaction: a crash between the two counts the batch twice.
-    fn one_after_the_other(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
-        self.fill(batch, context)?;
-        let mut delay = Delay::default();
-        while let Err(error) = self.producer.flush(CALL) {
-            tracing::warn!(%error, "the stand-in does not answer; retrying");
-            delay.wait();
-        }
-        if let Err(error) = self.consumer.commit(&Self::offsets(batch)?) {
-            tracing::warn!(%error, "offsets were not committed to the stand-in");
-        }
-        Ok(())
-    }
-
-    /// Repeats a call while its error is retriable.
-    fn insist(&self, call: impl Fn() -> KafkaResult<()>) -> Result<(), Outcome> {
-        let mut delay = Delay::default();
-        loop {
-            match self.stop.watched(&call) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
-                    tracing::warn!(%error, "the broker does not answer; retrying");
-                    self.stop.failed(&KafkaError::Transaction(error));
-                    delay.wait();
-                }
-                result => return result.map_err(Outcome::from),
-            }
-        }
-    }
-
-    fn abort(&self) -> Result<(), Outcome> {
-        self.insist(|| self.producer.abort_transaction(CALL))
-    }
-
-    fn sending(&self, error: KafkaError) -> Outcome {
-        if self.producer.fatal_error().is_some() { Outcome::Fatal(error) } else { Outcome::Aborted(error) }
-    }
-
     fn report_lag(&self, positions: &Positions) {
         for partition in positions.partitions() {
             let end = self.consumer.known_high_watermark(QUOTES, partition);
@@ -471,63 +353,9 @@ impl Worker {
             }
         }
     }
-
-    fn committed(&self, batch: &Closed, context: TraceContext, took: Duration) {
-        self.metrics.committed.add(1);
-        self.metrics.duration.record(took);
-        self.metrics.processed.add(batch.records as u64);
-        self.metrics.dead_lettered.add(batch.dead.len() as u64);
-        self.metrics.windows.add(batch.windows.len() as u64);
-        self.stop.succeeded();
-        self.tracer.finish(context, || Span {
-            context,
-            state: batch.state().cloned(),
-            parent: None,
-            name: "process hybrid.quotes.v1".into(),
-            kind: Kind::Consumer,
-            start: batch.start,
-            end: SystemTime::now(),
-            attributes: vec![
-                ("messaging.system", "kafka".into()),
-                ("messaging.operation.name", "process".into()),
-                ("messaging.operation.type", "process".into()),
-                ("messaging.destination.name", QUOTES.into()),
-                ("messaging.consumer.group.name", GROUP.into()),
-                ("messaging.batch.message_count", i64::try_from(batch.records).unwrap_or(i64::MAX).into()),
-            ],
-            links: batch.links.clone(),
-            status: Status::Unset,
-        });
-    }
 }
 
-impl From<KafkaError> for Outcome {
-    fn from(error: KafkaError) -> Self {
-        match &error {
-            KafkaError::Transaction(cause) if cause.is_fatal() => Self::Fatal(error),
-            KafkaError::Transaction(cause)
-                if matches!(
-                    cause.code(),
-                    RDKafkaErrorCode::IllegalGeneration
-                        | RDKafkaErrorCode::UnknownMemberId
-                        | RDKafkaErrorCode::FencedInstanceId
-                ) =>
-            {
-                Self::Lost(error)
-            }
-            _ => Self::Aborted(error),
-        }
-    }
-}
-
-/// Full jitter between attempts.
-#[derive(Default)]
-struct Delay(u32);
-
-impl Delay {
-    fn wait(&mut self) {
-        let limit = RETRY_BASE.saturating_mul(1 << self.0.min(10)).min(RETRY_CAP);
-        self.0 += 1;
-        std::thread::sleep(limit.mul_f64(rand::rng().random_range(0.0..=1.0)));
-    }
+/// Whether the id that was committed beside an offset is that of another topic, as far as both are known.
+fn is_other(committed: &str, now: Option<&str>) -> bool {
+    !committed.is_empty() && now.is_some_and(|now| now != committed)
 }

@@ -59,7 +59,7 @@ fn settled(kafka: &str, count: i64, mut meanwhile: impl FnMut()) -> (i64, i64) {
         let committed = group.committed_offsets(partitions, Duration::from_secs(5)).ok()?.elements();
         let sum: i64 = committed
             .into_iter()
-            .map(|(.., offset)| match offset {
+            .map(|partition| match partition.offset {
                 kafka::Offset::Offset(next) => next,
                 _ => 0,
             })

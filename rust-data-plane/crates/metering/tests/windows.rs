@@ -154,3 +154,19 @@ fn a_record_stays_small_enough_for_a_broker() {
     assert_eq!(records.iter().map(|record| record.quotes).sum::<i64>(), 30);
     assert!(records.iter().all(|record| prost::Message::encoded_len(record) < 900_000));
 }
+
+#[test]
+fn a_quote_of_any_clock_is_in_a_window_that_the_ledger_takes() {
+    for seconds in [-62_135_596_800, -62_135_596_791, -1, 0, 253_402_300_789, 253_402_300_790, 253_402_300_799] {
+        let mut windows = Windows::default();
+        assert!(windows.add(QuoteResponse {
+            currency_code: "EUR".into(),
+            jurisdiction: "DE".into(),
+            priced_at: Some(Timestamp { seconds, nanos: 999_999_999 }),
+            ..Default::default()
+        }));
+        let record = windows.take().remove(0);
+        let (start, end) = (record.window_start.unwrap().seconds, record.window_end.unwrap().seconds);
+        assert!(-62_135_596_800 < start && start < end && end <= 253_402_300_799, "{seconds}: {start} to {end}");
+    }
+}

@@ -76,6 +76,33 @@ func local_request_CatalogService_CreateItem_0(ctx context.Context, marshaler ru
 	return msg, metadata, err
 }
 
+func request_CatalogService_BatchCreateItems_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq BatchCreateItemsRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.BatchCreateItems(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_CatalogService_BatchCreateItems_0(ctx context.Context, marshaler runtime.Marshaler, server CatalogServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq BatchCreateItemsRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := marshaler.NewDecoder(req.Body).Decode(&protoReq); err != nil && !errors.Is(err, io.EOF) {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	msg, err := server.BatchCreateItems(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 func request_CatalogService_GetItem_0(ctx context.Context, marshaler runtime.Marshaler, client CatalogServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
 		protoReq GetItemRequest
@@ -748,6 +775,26 @@ func RegisterCatalogServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_CreateItem_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_CreateItem_0{resp.(*CreateItemResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_BatchCreateItems_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/hybrid.catalog.v1.CatalogService/BatchCreateItems", runtime.WithHTTPPathPattern("/v1/items:batchCreate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_CatalogService_BatchCreateItems_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_BatchCreateItems_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_CatalogService_GetItem_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1085,6 +1132,23 @@ func RegisterCatalogServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		}
 		forward_CatalogService_CreateItem_0(annotatedContext, mux, outboundMarshaler, w, req, response_CatalogService_CreateItem_0{resp.(*CreateItemResponse)}, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_CatalogService_BatchCreateItems_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/hybrid.catalog.v1.CatalogService/BatchCreateItems", runtime.WithHTTPPathPattern("/v1/items:batchCreate"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_CatalogService_BatchCreateItems_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_CatalogService_BatchCreateItems_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodGet, pattern_CatalogService_GetItem_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1408,37 +1472,39 @@ func (m response_CatalogService_UpdatePromotion_0) XXX_ResponseBody() interface{
 }
 
 var (
-	pattern_CatalogService_CreateItem_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "items"}, ""))
-	pattern_CatalogService_GetItem_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "sku"}, ""))
-	pattern_CatalogService_ListItems_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "items"}, ""))
-	pattern_CatalogService_UpdateItem_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "item.sku"}, ""))
-	pattern_CatalogService_DeleteItem_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "sku"}, ""))
-	pattern_CatalogService_CreateTaxRule_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "tax-rules"}, ""))
-	pattern_CatalogService_GetTaxRule_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "jurisdiction", "category"}, ""))
-	pattern_CatalogService_ListTaxRules_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "tax-rules"}, ""))
-	pattern_CatalogService_UpdateTaxRule_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "tax_rule.jurisdiction", "tax_rule.category"}, ""))
-	pattern_CatalogService_DeleteTaxRule_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "jurisdiction", "category"}, ""))
-	pattern_CatalogService_CreatePromotion_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "promotions"}, ""))
-	pattern_CatalogService_GetPromotion_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion_id"}, ""))
-	pattern_CatalogService_ListPromotions_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "promotions"}, ""))
-	pattern_CatalogService_UpdatePromotion_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion.promotion_id"}, ""))
-	pattern_CatalogService_DeletePromotion_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion_id"}, ""))
+	pattern_CatalogService_CreateItem_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "items"}, ""))
+	pattern_CatalogService_BatchCreateItems_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "items"}, "batchCreate"))
+	pattern_CatalogService_GetItem_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "sku"}, ""))
+	pattern_CatalogService_ListItems_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "items"}, ""))
+	pattern_CatalogService_UpdateItem_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "item.sku"}, ""))
+	pattern_CatalogService_DeleteItem_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "items", "sku"}, ""))
+	pattern_CatalogService_CreateTaxRule_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "tax-rules"}, ""))
+	pattern_CatalogService_GetTaxRule_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "jurisdiction", "category"}, ""))
+	pattern_CatalogService_ListTaxRules_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "tax-rules"}, ""))
+	pattern_CatalogService_UpdateTaxRule_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "tax_rule.jurisdiction", "tax_rule.category"}, ""))
+	pattern_CatalogService_DeleteTaxRule_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 1, 0, 4, 1, 5, 3}, []string{"v1", "tax-rules", "jurisdiction", "category"}, ""))
+	pattern_CatalogService_CreatePromotion_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "promotions"}, ""))
+	pattern_CatalogService_GetPromotion_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion_id"}, ""))
+	pattern_CatalogService_ListPromotions_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "promotions"}, ""))
+	pattern_CatalogService_UpdatePromotion_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion.promotion_id"}, ""))
+	pattern_CatalogService_DeletePromotion_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2}, []string{"v1", "promotions", "promotion_id"}, ""))
 )
 
 var (
-	forward_CatalogService_CreateItem_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_GetItem_0         = runtime.ForwardResponseMessage
-	forward_CatalogService_ListItems_0       = runtime.ForwardResponseMessage
-	forward_CatalogService_UpdateItem_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_DeleteItem_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_CreateTaxRule_0   = runtime.ForwardResponseMessage
-	forward_CatalogService_GetTaxRule_0      = runtime.ForwardResponseMessage
-	forward_CatalogService_ListTaxRules_0    = runtime.ForwardResponseMessage
-	forward_CatalogService_UpdateTaxRule_0   = runtime.ForwardResponseMessage
-	forward_CatalogService_DeleteTaxRule_0   = runtime.ForwardResponseMessage
-	forward_CatalogService_CreatePromotion_0 = runtime.ForwardResponseMessage
-	forward_CatalogService_GetPromotion_0    = runtime.ForwardResponseMessage
-	forward_CatalogService_ListPromotions_0  = runtime.ForwardResponseMessage
-	forward_CatalogService_UpdatePromotion_0 = runtime.ForwardResponseMessage
-	forward_CatalogService_DeletePromotion_0 = runtime.ForwardResponseMessage
+	forward_CatalogService_CreateItem_0       = runtime.ForwardResponseMessage
+	forward_CatalogService_BatchCreateItems_0 = runtime.ForwardResponseMessage
+	forward_CatalogService_GetItem_0          = runtime.ForwardResponseMessage
+	forward_CatalogService_ListItems_0        = runtime.ForwardResponseMessage
+	forward_CatalogService_UpdateItem_0       = runtime.ForwardResponseMessage
+	forward_CatalogService_DeleteItem_0       = runtime.ForwardResponseMessage
+	forward_CatalogService_CreateTaxRule_0    = runtime.ForwardResponseMessage
+	forward_CatalogService_GetTaxRule_0       = runtime.ForwardResponseMessage
+	forward_CatalogService_ListTaxRules_0     = runtime.ForwardResponseMessage
+	forward_CatalogService_UpdateTaxRule_0    = runtime.ForwardResponseMessage
+	forward_CatalogService_DeleteTaxRule_0    = runtime.ForwardResponseMessage
+	forward_CatalogService_CreatePromotion_0  = runtime.ForwardResponseMessage
+	forward_CatalogService_GetPromotion_0     = runtime.ForwardResponseMessage
+	forward_CatalogService_ListPromotions_0   = runtime.ForwardResponseMessage
+	forward_CatalogService_UpdatePromotion_0  = runtime.ForwardResponseMessage
+	forward_CatalogService_DeletePromotion_0  = runtime.ForwardResponseMessage
 )

@@ -10,7 +10,8 @@
 //  * `version` is the catalog version of the write that last changed the resource. Catalog versions are one strictly
 //    increasing sequence over all resources, in commit order.
 //  * An update or a delete names the version it was based on. Any other current version fails with ABORTED and
-//    ErrorInfo.reason VERSION_MISMATCH; nothing is written.
+//    ErrorInfo.reason VERSION_MISMATCH; nothing is written. An update that was just done, and is repeated because its answer was
+//    lost, answers with the result and writes nothing.
 //  * A create takes a `request_id`. The same id with the same content within 24 hours answers with the first result
 //    and writes nothing; with other content it fails with ALREADY_EXISTS and reason REQUEST_ID_REUSED.
 //  * Bad input fails with INVALID_ARGUMENT and BadRequest field violations, all of them at once.
@@ -32,21 +33,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CatalogService_CreateItem_FullMethodName      = "/hybrid.catalog.v1.CatalogService/CreateItem"
-	CatalogService_GetItem_FullMethodName         = "/hybrid.catalog.v1.CatalogService/GetItem"
-	CatalogService_ListItems_FullMethodName       = "/hybrid.catalog.v1.CatalogService/ListItems"
-	CatalogService_UpdateItem_FullMethodName      = "/hybrid.catalog.v1.CatalogService/UpdateItem"
-	CatalogService_DeleteItem_FullMethodName      = "/hybrid.catalog.v1.CatalogService/DeleteItem"
-	CatalogService_CreateTaxRule_FullMethodName   = "/hybrid.catalog.v1.CatalogService/CreateTaxRule"
-	CatalogService_GetTaxRule_FullMethodName      = "/hybrid.catalog.v1.CatalogService/GetTaxRule"
-	CatalogService_ListTaxRules_FullMethodName    = "/hybrid.catalog.v1.CatalogService/ListTaxRules"
-	CatalogService_UpdateTaxRule_FullMethodName   = "/hybrid.catalog.v1.CatalogService/UpdateTaxRule"
-	CatalogService_DeleteTaxRule_FullMethodName   = "/hybrid.catalog.v1.CatalogService/DeleteTaxRule"
-	CatalogService_CreatePromotion_FullMethodName = "/hybrid.catalog.v1.CatalogService/CreatePromotion"
-	CatalogService_GetPromotion_FullMethodName    = "/hybrid.catalog.v1.CatalogService/GetPromotion"
-	CatalogService_ListPromotions_FullMethodName  = "/hybrid.catalog.v1.CatalogService/ListPromotions"
-	CatalogService_UpdatePromotion_FullMethodName = "/hybrid.catalog.v1.CatalogService/UpdatePromotion"
-	CatalogService_DeletePromotion_FullMethodName = "/hybrid.catalog.v1.CatalogService/DeletePromotion"
+	CatalogService_CreateItem_FullMethodName       = "/hybrid.catalog.v1.CatalogService/CreateItem"
+	CatalogService_BatchCreateItems_FullMethodName = "/hybrid.catalog.v1.CatalogService/BatchCreateItems"
+	CatalogService_GetItem_FullMethodName          = "/hybrid.catalog.v1.CatalogService/GetItem"
+	CatalogService_ListItems_FullMethodName        = "/hybrid.catalog.v1.CatalogService/ListItems"
+	CatalogService_UpdateItem_FullMethodName       = "/hybrid.catalog.v1.CatalogService/UpdateItem"
+	CatalogService_DeleteItem_FullMethodName       = "/hybrid.catalog.v1.CatalogService/DeleteItem"
+	CatalogService_CreateTaxRule_FullMethodName    = "/hybrid.catalog.v1.CatalogService/CreateTaxRule"
+	CatalogService_GetTaxRule_FullMethodName       = "/hybrid.catalog.v1.CatalogService/GetTaxRule"
+	CatalogService_ListTaxRules_FullMethodName     = "/hybrid.catalog.v1.CatalogService/ListTaxRules"
+	CatalogService_UpdateTaxRule_FullMethodName    = "/hybrid.catalog.v1.CatalogService/UpdateTaxRule"
+	CatalogService_DeleteTaxRule_FullMethodName    = "/hybrid.catalog.v1.CatalogService/DeleteTaxRule"
+	CatalogService_CreatePromotion_FullMethodName  = "/hybrid.catalog.v1.CatalogService/CreatePromotion"
+	CatalogService_GetPromotion_FullMethodName     = "/hybrid.catalog.v1.CatalogService/GetPromotion"
+	CatalogService_ListPromotions_FullMethodName   = "/hybrid.catalog.v1.CatalogService/ListPromotions"
+	CatalogService_UpdatePromotion_FullMethodName  = "/hybrid.catalog.v1.CatalogService/UpdatePromotion"
+	CatalogService_DeletePromotion_FullMethodName  = "/hybrid.catalog.v1.CatalogService/DeletePromotion"
 )
 
 // CatalogServiceClient is the client API for CatalogService service.
@@ -54,6 +56,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type CatalogServiceClient interface {
 	CreateItem(ctx context.Context, in *CreateItemRequest, opts ...grpc.CallOption) (*CreateItemResponse, error)
+	// Creates all of the items, or none. They share one catalog version.
+	BatchCreateItems(ctx context.Context, in *BatchCreateItemsRequest, opts ...grpc.CallOption) (*BatchCreateItemsResponse, error)
 	GetItem(ctx context.Context, in *GetItemRequest, opts ...grpc.CallOption) (*GetItemResponse, error)
 	ListItems(ctx context.Context, in *ListItemsRequest, opts ...grpc.CallOption) (*ListItemsResponse, error)
 	UpdateItem(ctx context.Context, in *UpdateItemRequest, opts ...grpc.CallOption) (*UpdateItemResponse, error)
@@ -82,6 +86,16 @@ func (c *catalogServiceClient) CreateItem(ctx context.Context, in *CreateItemReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateItemResponse)
 	err := c.cc.Invoke(ctx, CatalogService_CreateItem_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) BatchCreateItems(ctx context.Context, in *BatchCreateItemsRequest, opts ...grpc.CallOption) (*BatchCreateItemsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchCreateItemsResponse)
+	err := c.cc.Invoke(ctx, CatalogService_BatchCreateItems_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +247,8 @@ func (c *catalogServiceClient) DeletePromotion(ctx context.Context, in *DeletePr
 // for forward compatibility.
 type CatalogServiceServer interface {
 	CreateItem(context.Context, *CreateItemRequest) (*CreateItemResponse, error)
+	// Creates all of the items, or none. They share one catalog version.
+	BatchCreateItems(context.Context, *BatchCreateItemsRequest) (*BatchCreateItemsResponse, error)
 	GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error)
 	ListItems(context.Context, *ListItemsRequest) (*ListItemsResponse, error)
 	UpdateItem(context.Context, *UpdateItemRequest) (*UpdateItemResponse, error)
@@ -259,6 +275,9 @@ type UnimplementedCatalogServiceServer struct{}
 
 func (UnimplementedCatalogServiceServer) CreateItem(context.Context, *CreateItemRequest) (*CreateItemResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateItem not implemented")
+}
+func (UnimplementedCatalogServiceServer) BatchCreateItems(context.Context, *BatchCreateItemsRequest) (*BatchCreateItemsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchCreateItems not implemented")
 }
 func (UnimplementedCatalogServiceServer) GetItem(context.Context, *GetItemRequest) (*GetItemResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetItem not implemented")
@@ -337,6 +356,24 @@ func _CatalogService_CreateItem_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CatalogServiceServer).CreateItem(ctx, req.(*CreateItemRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_BatchCreateItems_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchCreateItemsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).BatchCreateItems(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_BatchCreateItems_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).BatchCreateItems(ctx, req.(*BatchCreateItemsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -603,6 +640,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateItem",
 			Handler:    _CatalogService_CreateItem_Handler,
+		},
+		{
+			MethodName: "BatchCreateItems",
+			Handler:    _CatalogService_BatchCreateItems_Handler,
 		},
 		{
 			MethodName: "GetItem",

@@ -63,7 +63,8 @@ func (*ListNodesRequest) Descriptor() ([]byte, []int) {
 
 type ListNodesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every node that was ever seen, ordered by id.
+	// Every node that was ever seen by any control plane, ordered by id. Those of another control plane are as it stored them last:
+	// within seconds for connections and rejects, and within some ten seconds for versions.
 	Nodes []*Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The newest catalog version that the control plane has.
 	CurrentVersion int64 `protobuf:"varint,2,opt,name=current_version,json=currentVersion,proto3" json:"current_version,omitempty"`
@@ -209,7 +210,8 @@ type Node struct {
 	SoftwareVersion string                 `protobuf:"bytes,2,opt,name=software_version,json=softwareVersion,proto3" json:"software_version,omitempty"`
 	Connected       bool                   `protobuf:"varint,3,opt,name=connected,proto3" json:"connected,omitempty"`
 	// Start of the current stream, or of the last one.
-	ConnectedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
+	ConnectedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
+	// Of a node of another control plane, that before the last other change.
 	LastHeartbeatAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_heartbeat_at,json=lastHeartbeatAt,proto3" json:"last_heartbeat_at,omitempty"`
 	// The newest version that was sent to it.
 	OfferedVersion int64 `protobuf:"varint,6,opt,name=offered_version,json=offeredVersion,proto3" json:"offered_version,omitempty"`

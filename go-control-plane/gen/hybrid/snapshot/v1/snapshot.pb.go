@@ -294,7 +294,7 @@ func (*StreamSnapshotResponse_Heartbeat) isStreamSnapshotResponse_Message() {}
 // Who connects, and what it has.
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable name of the node: 1 to 64 characters of A-Z a-z 0-9 . _ -
+	// Stable name of the node: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// Build that the node runs.
 	SoftwareVersion string `protobuf:"bytes,2,opt,name=software_version,json=softwareVersion,proto3" json:"software_version,omitempty"`

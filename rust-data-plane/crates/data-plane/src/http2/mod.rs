@@ -111,6 +111,8 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
+            // A caller may give up all its calls at once, as after a pause of this process, without losing its connection.
+            .max_pending_accept_reset_streams(STREAMS as usize)
             .max_header_list_size(MAX_HEADERS);
         let handshake = tokio::select! {
             result = builder.handshake::<_, Bytes>(stream) => result.ok(),

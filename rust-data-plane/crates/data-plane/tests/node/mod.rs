@@ -147,8 +147,9 @@ pub(crate) fn events(cluster: &MockCluster, count: usize) -> Vec<(QuotePriced, V
         let event = QuotePriced::decode(message.payload().unwrap()).unwrap();
         assert_eq!(message.key(), event.quote.as_ref().map(|quote| quote.quote_id.as_bytes()));
         let headers = message.headers();
-        let header =
-            |h: &kafka::message::Header<'_>| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap()).into_owned());
+        let header = |h: &kafka::message::Header<'_>| {
+            (String::from_utf8_lossy(h.key).into_owned(), String::from_utf8_lossy(h.value.unwrap()).into_owned())
+        };
         events.push((event, headers.iter().map(header).collect()));
     }
     events

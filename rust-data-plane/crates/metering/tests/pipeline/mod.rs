@@ -73,7 +73,7 @@ pub(crate) fn headers_with(state: Option<&str>) -> OwnedHeaders {
     ]
     .into_iter()
     .chain(state.map(|state| ("tracestate", state.as_bytes())))
-    .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+    .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key: key.as_bytes(), value: Some(value) }))
 }
 
 pub(crate) fn send(producer: &BaseProducer, numbers: std::ops::Range<i64>) {

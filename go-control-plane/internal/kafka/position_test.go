@@ -1,0 +1,221 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"hybrid/control-plane/internal/ledger"
+	"hybrid/control-plane/internal/outbox"
+)
+
+// ends is a client that knows the ends of one partition.
+type ends struct {
+	sarama.Client
+	oldest, newest int64
+}
+
+func (e ends) GetOffset(_ string, _ int32, at int64) (int64, error) {
+	if at == sarama.OffsetOldest {
+		return e.oldest, nil
+	}
+	return e.newest, nil
+}
+
+// retiring is a ledger that notes where its position is moved to.
+type retiring struct {
+	book
+	to []ledger.Position
+}
+
+func (r *retiring) Retire(_ context.Context, _ string, _ int32, to ledger.Position) error {
+	r.to = append(r.to, to)
+	return nil
+}
+
+func TestConsumptionStartsWhereTheLogAllows(t *testing.T) {
+	for name, c := range map[string]struct {
+		log     ends
+		known   bool
+		at      ledger.Position
+		topicID string
+		standIn bool
+		start   int64
+		retired string
+		missing int64
+		says    string
+	}{
+		"never consumed":           {log: ends{oldest: 3, newest: 9}, topicID: "a", start: 3},
+		"goes on":                  {log: ends{oldest: 3, newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "a", start: 5},
+		"at the end":               {log: ends{oldest: 3, newest: 9}, known: true, at: ledger.Position{Offset: 9, TopicID: "a"}, topicID: "a", start: 9},
+		"at the beginning":         {log: ends{oldest: 3, newest: 9}, known: true, at: ledger.Position{Offset: 3, TopicID: "a"}, topicID: "a", start: 3},
+		"deleted by retention":     {log: ends{oldest: 3, newest: 9}, known: true, at: ledger.Position{Offset: 1, TopicID: "a"}, topicID: "a", start: 3, missing: 2, says: "were deleted"},
+		"lost its end":             {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 10, TopicID: "a"}, topicID: "a", start: 9, retired: "[{9 a}]", says: "lost records that were booked"},
+		"lost its end, in memory":  {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 10}, standIn: true, start: 0, retired: "[{0 }]", says: "lost records that were booked"},
+		"made anew":                {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 0, retired: "[{0 b}]", missing: 7, says: "made anew"},
+		"made anew, and pruned":    {log: ends{oldest: 2, newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 2, retired: "[{0 b}]", missing: 9, says: "made anew"},
+		"made anew, end not known": {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "z"}, topicID: "b", start: 0, retired: "[{0 b}]", says: "made anew"},
+		"no id noted yet":          {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5}, topicID: "b", start: 5},
+		"the broker tells no id":   {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, start: 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines bytes.Buffer
+			r := &retiring{}
+			u := consumer(nil, nil)
+			u.Book, u.Log, u.Broker.StandIn = r, slog.New(slog.NewTextHandler(&lines, nil)), c.standIn
+			u.ends, u.endsOf = map[int32]int64{0: 12}, "a"
+			var lost []string
+			u.Lost = func(reason string) { lost = append(lost, reason) }
+			next := map[int32]ledger.Position{}
+			if c.known {
+				next[0] = c.at
+			}
+			start, err := u.start(t.Context(), c.log, 0, c.topicID, next)
+			if err != nil || start != c.start {
+				t.Errorf("starts at %d, %v; want %d", start, err, c.start)
+			}
+			if c.retired == "" {
+				c.retired = "[]"
+			}
+			if fmt.Sprint(r.to) != c.retired || (len(r.to) > 0 && next[0] != r.to[0]) {
+				t.Errorf("retired to %v, next %v", r.to, next)
+			}
+			if u.Stats().Missing != c.missing || (c.says == "") != (lines.Len() == 0) || !strings.Contains(lines.String(), c.says) {
+				t.Errorf("%d missing, lines:\n%s", u.Stats().Missing, lines.String())
+			}
+			if told := len(lost) > 0; told != (strings.Contains(c.says, "deleted") || strings.Contains(c.says, "anew")) {
+				t.Errorf("lost %v", lost)
+			}
+		})
+	}
+}
+
+// A log that ends too early is waited for as long as patience lasts, anew after each time that it was whole.
+func TestAShortLogIsWaitedFor(t *testing.T) {
+	r := &retiring{}
+	u := consumer(nil, nil)
+	u.Book, u.Patience = r, time.Hour
+	next := map[int32]ledger.Position{0: {Offset: 10}}
+	for range 2 {
+		if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil || len(r.to) != 0 {
+			t.Fatalf("%v, retired %v", err, r.to)
+		}
+	}
+	if start, err := u.start(t.Context(), ends{newest: 10}, 0, "", next); err != nil || start != 10 || len(u.short) != 0 {
+		t.Errorf("starts at %d, %v, %v", start, err, u.short)
+	}
+	if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil {
+		t.Error("not waited for again")
+	}
+	u.short[0] = time.Now().Add(-2 * time.Hour)
+	if start, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err != nil || start != 9 || len(r.to) != 1 {
+		t.Errorf("starts at %d, %v, retired %v", start, err, r.to)
+	}
+}
+
+// A batch has at most maxBatch records, and does not wait for more than come.
+func TestBatchesAreGathered(t *testing.T) {
+	u := consumer(nil, nil)
+	merged := make(chan *sarama.ConsumerMessage, 2*maxBatch)
+	for n := range maxBatch + 1 {
+		merged <- message(0, int64(n), "EUR")
+	}
+	for _, want := range []int{maxBatch, 1, 0} {
+		began := time.Now()
+		batch, err := u.gather(t.Context(), merged)
+		if err != nil || len(batch) != want {
+			t.Errorf("%d records, %v; want %d", len(batch), err, want)
+		}
+		if want == 0 && time.Since(began) < idleWait {
+			t.Errorf("nothing came for %v only", time.Since(began))
+		}
+	}
+	ended, cancel := context.WithCancelCause(t.Context())
+	cancel(errOtherTopic)
+	if _, err := u.gather(ended, merged); err != errOtherTopic {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// What is exactly as long as it may be is kept whole.
+func TestDeadLettersAtTheLimits(t *testing.T) {
+	header := func(size int) []*sarama.RecordHeader {
+		return []*sarama.RecordHeader{{Key: []byte("a"), Value: make([]byte, size-1)}}
+	}
+	for name, c := range map[string]struct {
+		record sarama.ConsumerMessage
+		whole  bool
+	}{
+		"key":           {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey)}, true},
+		"longer key":    {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey+1)}, false},
+		"header":        {sarama.ConsumerMessage{Headers: header(maxDeadHeaders)}, true},
+		"longer header": {sarama.ConsumerMessage{Headers: header(maxDeadHeaders + 1)}, false},
+	} {
+		dead := consumer(nil, nil).deadLetter(&c.record, fmt.Errorf("poison"))
+		names := map[string]string{}
+		for _, h := range dead.Headers {
+			names[h.Name] = h.Value
+		}
+		if _, cut := names[truncatedFrom]; cut == c.whole || (len(dead.Key) == len(c.record.Key) && len(names["a"]) == len(c.record.Headers)*(maxDeadHeaders-1)) != c.whole {
+			t.Errorf("%s: cut %t", name, cut)
+		}
+	}
+}
+
+// Errors that say that another producer has the place are told from others.
+func TestFencedErrors(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		fenced bool
+	}{{sarama.ErrProducerFenced, true}, {sarama.ErrInvalidProducerEpoch, true}, {&sarama.ProducerError{Err: sarama.ErrProducerFenced}, true},
+		{sarama.ErrNotLeaderForPartition, false}} {
+		if got := strings.Contains(fenced(c.err).Error(), "another publisher"); got != c.fenced {
+			t.Errorf("%v is fenced: %t", c.err, got)
+		}
+	}
+}
+
+// once is a publisher that fails once.
+type once struct {
+	publisher
+	err error
+}
+
+func (o *once) Publish(ctx context.Context, messages []outbox.Message) (int, error) {
+	if err := o.err; err != nil {
+		o.err = nil
+		return 0, err
+	}
+	return o.publisher.Publish(ctx, messages)
+}
+
+// Only what is refused for what it is loses its bytes; a broker that is away gets it whole later.
+func TestOnlyRefusedDeadLettersAreStripped(t *testing.T) {
+	for _, c := range []struct {
+		err      error
+		stripped bool
+	}{{sarama.ErrMessageSizeTooLarge, true}, {sarama.ErrInvalidMessage, true}, {sarama.ErrInvalidRecord, true}, {sarama.ErrNotEnoughReplicas, false}} {
+		o := &once{err: c.err}
+		u := consumer(&book{}, nil)
+		u.Producer = o
+		messages := []*sarama.ConsumerMessage{message(0, 4, "x")}
+		err := u.bookAll(t.Context(), "", messages)
+		if (err == nil) != c.stripped {
+			t.Errorf("%v: %v", c.err, err)
+		}
+		if err != nil {
+			if err := u.bookAll(t.Context(), "", messages); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(o.published) != 1 || (len(o.published[0].Value) == 0) != c.stripped {
+			t.Errorf("%v: published %v", c.err, o.published)
+		}
+	}
+}
