@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -111,9 +110,9 @@ func (p *Publisher) Holds(key catalog.Key, version int64) bool {
 	return e != nil && e.Version == version
 }
 
-// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content:
-// after a restore, a version may have another content than the one that was sent. Where one has, the others receive the whole, because
-// the log does not tell them of it. It returns the keys of what differs, in order.
+// Replace sets the state, whatever it was before. Subscriptions that had taken the state before receive the difference by content.
+// If a resource has another content in the same version, as after a restore, no stream can go on from what it has, and each gets
+// the whole state. It returns the keys of what differs, in order.
 func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	ordered := make([]*Entry, len(whole.Resources))
 	entries := make(map[catalog.Key]*Entry, len(whole.Resources))
@@ -127,9 +126,12 @@ func (p *Publisher) Replace(whole Whole) (changed []catalog.Key) {
 	defer p.mu.Unlock()
 	differing := p.differing(ordered, entries)
 	before, known := p.state, p.ready
-	if p.rewritten(differing) {
-		for s := range p.subscriptions {
-			s.lost = s.lost || s.taken != before || before == state
+	for key, e := range entries {
+		if old := p.entries[key]; old != nil && old.Version == e.Version && !bytes.Equal(old.Encoded, e.Encoded) {
+			for s := range p.subscriptions {
+				s.lost = true
+			}
+			break
 		}
 	}
 	p.entries, p.state, p.committed, p.ready = entries, state, whole.CommittedAt, true
@@ -162,14 +164,6 @@ func (p *Publisher) differing(ordered []*Entry, entries map[catalog.Key]*Entry) 
 	}
 	sortEntries(differing)
 	return differing
-}
-
-// rewritten reports whether one of the entries is a version of the present state with another content.
-func (p *Publisher) rewritten(entries []*Entry) bool {
-	return slices.ContainsFunc(entries, func(e *Entry) bool {
-		old := p.entries[e.Key]
-		return old != nil && old.Version == e.Version
-	})
 }
 
 // Advance applies a step. It fails, without a change, if the step does not start at the current state.
