@@ -276,6 +276,15 @@ func TestAnotherContentOfAVersionIsSentWhole(t *testing.T) {
 	if u := s.Next(); u != nil {
 		t.Errorf("%+v follows the whole", u)
 	}
+	// A stream that has not taken the state before finds the rewritten version in no delta.
+	other := catalog.Item{SKU: "b", Name: "b", Version: 3}
+	if err := p.Advance(Step{Log: []Change{{Version: 3, Key: other.Key()}}, Resources: map[catalog.Key]catalog.AnyResource{other.Key(): other}}); err != nil {
+		t.Fatal(err)
+	}
+	p.Replace(Whole{Version: 4, Resources: append(content("third"), other), Log: append(log, Change{Version: 3, Key: other.Key()}, Change{Version: 4, Key: other.Key(), Previous: 3})})
+	if u := s.Next(); u == nil || !u.Authoritative || string(u.Entries[0].Encoded) != "third" {
+		t.Errorf("%+v", u)
+	}
 }
 
 type nameEncoder struct{ LargeEncoder }
