@@ -19,11 +19,11 @@ import (
 	"hybrid/control-plane/internal/postgrestest"
 )
 
-// openWith opens a migrated database with settings of the session.
+// openWith opens a migrated database with settings of the session, if there are any.
 func openWith(t *testing.T, settings url.Values) *pgxpool.Pool {
 	t.Helper()
 	uri := postgrestest.Database(t) + "&" + settings.Encode()
-	pool, err := postgres.Open(t.Context(), uri, nil)
+	pool, err := postgres.Open(t.Context(), uri, postgres.NewTracer())
 	if err != nil {
 		t.Fatal(err)
 	}

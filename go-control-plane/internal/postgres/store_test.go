@@ -40,15 +40,7 @@ func announce(_ context.Context, key catalog.Key, r catalog.AnyResource, version
 
 func open(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.Open(t.Context(), postgrestest.Database(t), postgres.NewTracer())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	if err := postgres.Migrate(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
-	return pool
+	return openWith(t, nil)
 }
 
 func mug(minor int64) catalog.Item {

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use telemetry::{Counter, Histogram, Meter};
@@ -14,6 +15,8 @@ pub(crate) struct Metrics {
     pub(crate) aborted: Counter,
     pub(crate) duration: Histogram,
     lag: Arc<Mutex<BTreeMap<i32, i64>>>,
+    /// Connections that were closed at once, because as many were open as there may be.
+    pub(crate) refused: Arc<AtomicU64>,
 }
 
 impl Metrics {
@@ -24,6 +27,14 @@ impl Metrics {
             let lag = read.lock().unwrap_or_else(PoisonError::into_inner);
             (!lag.is_empty()).then(|| lag.values().sum::<i64>() as f64)
         });
+        let refused = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&refused);
+        meter.observed_counter(
+            "hybrid.connections.refused",
+            "{connection}",
+            "Connections beyond the limit",
+            move || count.load(Ordering::Relaxed),
+        );
         let counter = |name, unit, description| meter.counter(name, unit, description);
         Self {
             processed: counter(
@@ -42,6 +53,7 @@ impl Metrics {
             aborted: counter("hybrid.metering.transactions.aborted", "{transaction}", "Transactions aborted"),
             duration: meter.histogram("hybrid.metering.transaction.duration", "Time from begin to commit", []),
             lag,
+            refused,
         }
     }
 

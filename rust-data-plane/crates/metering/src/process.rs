@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -48,6 +47,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
     let signal = drain.on_signal()?;
     let readiness = readiness(&drain, &stop, config.stand_in);
     let metrics = Metrics::new(&telemetry.meter());
+    let places = Places::new(MAX_CONNECTIONS, &metrics.refused);
     let (tracer, stops, settings) = (telemetry.tracer(), stop.clone(), config.clone());
     let worker = move || Worker::new(&settings, tracer.clone(), metrics.clone(), stops.clone());
     let first = worker().map_err(Failure::other)?;
@@ -89,7 +89,6 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
             }
         }
     };
-    let places = Places::new(MAX_CONNECTIONS, &Arc::default());
     let http = lifecycle::serve_http(listener, places, lifecycle::routes(readiness), std::future::pending());
     let result = tokio::select! {
         result = work => result,
