@@ -55,7 +55,13 @@ type sent struct {
 // serve runs the stream until it ends, and returns the cause.
 func (n *node) serve(ctx context.Context, first *snapshot.Update, received <-chan *snapshotv1.StreamSnapshotRequest, receiving <-chan error) (cause string, err error) {
 	sending := make(chan error, 1)
-	go func() { sending <- n.send(ctx, first) }()
+	go func() {
+		var err error
+		defer func() { sending <- err }()
+		// The interceptors see a panic of the handler's own goroutine only.
+		defer recovered(ctx, n.snapshot.Log, snapshotv1.SnapshotService_StreamSnapshot_FullMethodName, &err)
+		err = n.send(ctx, first)
+	}()
 	alive := time.NewTimer(missedHeartbeats * heartbeatInterval)
 	defer alive.Stop()
 	patience := n.snapshot.Patience

@@ -76,8 +76,13 @@ type served struct {
 
 func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	t.Helper()
+	return serveEncoded(t, items, contract.UpdateEncoder{})
+}
+
+func serveEncoded(t *testing.T, items catalog.Repository[catalog.Item], encoder snapshot.Encoder) *served {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s := &served{publisher: snapshot.NewPublisher(contract.UpdateEncoder{}), observer: &causes{}, draining: make(chan struct{}),
+	s := &served{publisher: snapshot.NewPublisher(encoder), observer: &causes{}, draining: make(chan struct{}),
 		registry: fleet.NewRegistry(time.Now)}
 	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},

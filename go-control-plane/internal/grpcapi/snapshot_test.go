@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
@@ -330,5 +331,27 @@ func TestNodeThatDoesNotAnswer(t *testing.T) {
 	}
 	if s.observer.has("protocol") {
 		t.Error("an Ack was refused")
+	}
+}
+
+// faulty panics when an update is to be sent.
+type faulty struct{ contract.UpdateEncoder }
+
+func (faulty) Part(*snapshot.Update, snapshot.Part) []byte { panic("a fault of ours") }
+
+func TestAPanicWhileSendingEndsItsStreamAlone(t *testing.T) {
+	s := serveEncoded(t, failing{err: catalog.ErrNotFound}, faulty{})
+	s.publisher.Replace(snapshot.Whole{Version: 1})
+	for range 2 {
+		stream, err := snapshotv1.NewSnapshotServiceClient(s.conn).StreamSnapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(hello("node")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); status.Code(err) != codes.Internal {
+			t.Errorf("ended with %v", err)
+		}
 	}
 }

@@ -16,7 +16,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// How long a save may take at the end.
 const LAST_SAVE: Duration = Duration::from_secs(2);
 
-/// Saves on threads of their own: a disk that hangs holds up nobody, not even the end of the process.
+/// Saves on threads of their own, so that a disk that hangs delays neither the stream nor the end of the process.
 pub(crate) struct Saver {
     store: Store,
     due: Option<Instant>,
@@ -79,7 +79,7 @@ impl Saver {
         let (done, running) = oneshot::channel();
         let store = self.store.clone();
         let thread = std::thread::Builder::new().name("snapshot-save".into()).spawn(move || {
-            // Nobody waits for it any more when the process ends.
+            // The receiver is gone once the process ends.
             let _ = done.send(write(&store));
         });
         match thread {
