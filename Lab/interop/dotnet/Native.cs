@@ -98,7 +98,11 @@ public readonly unsafe struct NativeText
     internal readonly byte* Data;
     internal readonly nuint Length;
 
-    internal NativeText(byte* data, nuint length) => (Data, Length) = (data, length);
+    internal NativeText(byte* data, nuint length)
+    {
+        Data = data;
+        Length = length;
+    }
 
     public override string ToString() => Length == 0 ? "" : System.Text.Encoding.UTF8.GetString(Data, checked((int)Length));
 }

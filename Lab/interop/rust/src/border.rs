@@ -127,5 +127,22 @@ pub(crate) unsafe fn lent<'a, T>(data: *const T, length: usize) -> Option<&'a [T
 pub(crate) unsafe fn text<'a>(text: HybridText, field: &'static str) -> Result<&'a str, Failure> {
     // SAFETY: the caller promises it.
     let bytes = unsafe { lent(text.data, text.length) }.ok_or(Failure::argument(field))?;
+    // Names are ASCII, which is cheaper to see.
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { str::from_utf8_unchecked(bytes) });
+    }
     str::from_utf8(bytes).map_err(|_| Failure::argument(field))
+}
+
+/// Text that [`text`] has read before.
+///
+/// # Safety
+/// As for [`text`], which has read it without a failure.
+pub(crate) unsafe fn seen<'a>(text: HybridText) -> &'a str {
+    if text.length == 0 {
+        return "";
+    }
+    // SAFETY: the caller promises that it is lent, and that it has been seen to be UTF-8.
+    unsafe { str::from_utf8_unchecked(slice::from_raw_parts(text.data, text.length)) }
 }

@@ -167,7 +167,8 @@ unsafe fn read(terms: &HybridPromotion) -> Result<Promotion, Failure> {
     // SAFETY: the caller promises it.
     let skus = unsafe { lent(terms.skus, terms.skus_length) }.ok_or(Failure::argument("skus"))?;
     // SAFETY: the caller promises it.
-    let skus = skus.iter().map(|&sku| unsafe { text(sku, "skus") }.map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+    let skus =
+        skus.iter().map(|&sku| unsafe { text(sku, "skus") }.map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
     let discount = match (terms.percent_off_ppm, terms.amount_off_minor) {
         (0, 0) => None,
         (ppm, 0) => Some(Discount::PercentOffPpm(ppm)),
@@ -206,4 +207,3 @@ unsafe fn editing<'a>(catalog: *mut HybridCatalog) -> Result<&'a mut Edit, Failu
     // SAFETY: the caller promises it.
     unsafe { catalog.as_mut() }.map(|catalog| &mut catalog.0).ok_or(Failure::argument("catalog"))
 }
-

@@ -54,11 +54,11 @@ public sealed unsafe class Basket : IDisposable
 }
 
 /// <summary>One state of the catalog, compiled for quotes. Any number of threads may ask it.</summary>
-public sealed unsafe class Snapshot : IDisposable
+public sealed unsafe class PricingSnapshot : IDisposable
 {
     private readonly SnapshotHandle handle;
 
-    internal Snapshot(SnapshotHandle handle) => this.handle = handle;
+    internal PricingSnapshot(SnapshotHandle handle) => this.handle = handle;
 
     /// <summary>Prices a basket, without allocating.</summary>
     /// <param name="lines">Room for as many lines as the basket has.</param>

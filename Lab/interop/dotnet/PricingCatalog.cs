@@ -17,7 +17,7 @@ public sealed record PromotionTerms(string PromotionId, string BudgetCurrency, l
 }
 
 /// <summary>A catalog in the making. For one thread at a time.</summary>
-public sealed unsafe class Catalog : IDisposable
+public sealed unsafe class PricingCatalog : IDisposable
 {
     private readonly CatalogHandle handle = CatalogHandle.Create();
 
@@ -64,7 +64,7 @@ public sealed unsafe class Catalog : IDisposable
     }
 
     /// <summary>The catalog as a snapshot; nothing can be added any more.</summary>
-    public Snapshot Finish(long version) => new(handle.Finish(version));
+    public PricingSnapshot Finish(long version) => new(handle.Finish(version));
 
     public void Dispose() => handle.Dispose();
 }
