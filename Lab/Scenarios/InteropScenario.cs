@@ -92,7 +92,7 @@ internal sealed class InteropScenario : IScenario
     private static (double Nanos, double Allocated) InDotNet(PricingSnapshot snapshot, int calls)
     {
         using var basket = new Basket("EUR", Stores.Jurisdiction, [(Stores.Sku, 3)]);
-        Span<PricedLine> lines = stackalloc PricedLine[1];
+        Span<QuotedLine> lines = stackalloc QuotedLine[1];
         var (best, before) = (double.PositiveInfinity, GC.GetAllocatedBytesForCurrentThread());
         for (var run = 0; run < Repeats; run++)
         {

@@ -77,7 +77,7 @@ internal sealed class KafkaCall : IAsyncDisposable
         using var questions = Consumer(bootstrap, Questions);
         using var replies = Producer(bootstrap);
         using var basket = new Basket("EUR", Stores.Jurisdiction, [(Stores.Sku, 3)]);
-        var lines = new PricedLine[1];
+        var lines = new QuotedLine[1];
         while (!stop.IsCancellationRequested)
         {
             if (questions.Consume(TimeSpan.FromMilliseconds(100)) is not { } question)

@@ -11,9 +11,10 @@ manifest="$folder_of_module/go.mod"
 
 # "path version" of each required module.
 required="$(sed -nE 's#^\s*(require\s+)?([A-Za-z0-9_.~-]+\.[A-Za-z0-9_.~-]+/[A-Za-z0-9_./~-]+)\s+(v\S+).*#\2 \3#p' "$manifest")"
-# Debian's versions of the required modules import these; the newer public ones do not, so go.mod cannot name them. Go refuses a
+# Debian's versions of the required modules import these; the newer public ones do not, so go.mod need not name them. Go refuses a
 # vendored module that go.mod lacks, but not packages listed under the last module that it has.
-imported_by_debian_only='github.com/golang/protobuf
+imported_by_debian_only='github.com/cespare/xxhash/v2
+github.com/golang/protobuf
 github.com/pmezard/go-difflib
 gopkg.in/yaml.v3
 github.com/eapache/queue
@@ -58,7 +59,7 @@ without_other_modules() {
     link "$module"
   done <<< "$required"
   for module in $imported_by_debian_only; do
-    link "$module"
+    grep -q "^$module " <<< "$required" || link "$module"
   done
   while read -r module folder; do
     version="$(sed -nE "s#^\s*(require\s+)?$module\s+(v\S+).*#\2#p" "$manifest")"

@@ -47,7 +47,7 @@ internal static unsafe partial class Native
     public static partial void hybrid_snapshot_free(nint snapshot);
 
     [LibraryImport(Library)]
-    public static partial int hybrid_quote(SnapshotHandle snapshot, Request* request, PricedLine* lines, nuint linesCapacity, Totals* totals, Error* error);
+    public static partial int hybrid_quote(SnapshotHandle snapshot, Request* request, QuotedLine* lines, nuint linesCapacity, Totals* totals, Error* error);
 
     public readonly record struct Error(int Code, long Index, NativeText Reason, NativeText Field);
 

@@ -1,7 +1,7 @@
 namespace Hybrid.Lab.PricingNative;
 
 /// <summary>One line, priced, in minor units of the basket's currency. Laid out as the library writes it.</summary>
-public readonly record struct PricedLine(
+public readonly record struct QuotedLine(
     long UnitPriceMinor, long DiscountMinor, long NetMinor, long TaxMinor, long GrossMinor, long TaxRatePpm, NativeText Promotion, long PromotionCreatedVersion)
 {
     /// <summary>The promotion that was granted, or empty. To be asked while the snapshot that priced the line is not disposed.</summary>
@@ -63,12 +63,12 @@ public sealed unsafe class PricingSnapshot : IDisposable
     /// <summary>Prices a basket, without allocating.</summary>
     /// <param name="lines">Room for as many lines as the basket has.</param>
     /// <exception cref="PricingException">The basket has no price; the first error in the order of <c>pricing.proto</c>.</exception>
-    public Totals Quote(Basket basket, DateTimeOffset now, Span<PricedLine> lines)
+    public Totals Quote(Basket basket, DateTimeOffset now, Span<QuotedLine> lines)
     {
         Native.Error error;
         Totals totals;
         int code;
-        fixed (PricedLine* room = lines)
+        fixed (QuotedLine* room = lines)
             code = Native.hybrid_quote(handle, basket.At(now), room, (nuint)lines.Length, &totals, &error);
         PricingException.ThrowIfFailed(code, &error);
         return totals;

@@ -110,11 +110,12 @@ pub unsafe extern "C" fn hybrid_quote(
         let snapshot = snapshot.ok_or(Failure::argument("snapshot"))?;
         let request = request.ok_or(Failure::argument("request"))?;
         let totals = totals.ok_or(Failure::argument("totals"))?;
-        if lines.is_null() || lines_capacity < request.lines_length {
-            return Err(Failure::argument("lines_capacity"));
-        }
-        // SAFETY: it is not null, and the caller promises that it is valid for writes of so many lines.
-        let out = unsafe { slice::from_raw_parts_mut(lines, request.lines_length) };
+        let out = match request.lines_length {
+            0 => &mut [],
+            length if lines.is_null() || lines_capacity < length => return Err(Failure::argument("lines_capacity")),
+            // SAFETY: it is not null, and the caller promises that it is valid for writes of so many lines.
+            length => unsafe { slice::from_raw_parts_mut(lines, length) },
+        };
         // SAFETY: the caller promises that everything in the request is lent.
         unsafe { answer(&snapshot.0, request, out, totals) }
     };

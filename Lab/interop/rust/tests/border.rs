@@ -117,6 +117,10 @@ fn arguments_that_cannot_be_used_are_refused() {
     let huge = HybridText { data: bad.as_ptr(), length: usize::MAX };
     let huge = HybridRequest { currency_code: huge, ..asked };
     assert_eq!(failure(|error| quote(snapshot, &huge, 2, error).0), refused("currency_code"));
+    let none = HybridRequest { lines: ptr::null(), lines_length: 0, ..asked };
+    let mut totals = UNTOUCHED;
+    let told = failure(|error| unsafe { hybrid_quote(snapshot, &none, ptr::null_mut(), 0, &raw mut totals, error) });
+    assert_eq!(told, (HYBRID_INVALID_ARGUMENT, -1, "LINES_INVALID".into(), "lines".into()));
     unsafe { hybrid_snapshot_free(snapshot) };
 
     let catalog = hybrid_catalog_new();
