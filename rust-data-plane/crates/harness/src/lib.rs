@@ -1,10 +1,13 @@
-//! Starts what is tested: programs of the workspace, and a real Kafka broker. For tests only: what cannot be started panics.
+//! Starts what is tested: programs of the workspace, and a real Kafka broker; and fuzzes readers. For tests only: what cannot be
+//! started panics.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod address;
 mod broker;
+mod fuzz;
 mod program;
 
 pub use address::free_address;
 pub use broker::Broker;
+pub use fuzz::Fuzzer;
 pub use program::{Program, until};

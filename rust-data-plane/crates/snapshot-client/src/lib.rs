@@ -8,6 +8,8 @@ mod client;
 mod convert;
 mod digest;
 mod disk;
+#[cfg(test)]
+mod fuzz;
 mod heard;
 mod incoming;
 mod outbox;
