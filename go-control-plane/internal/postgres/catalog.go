@@ -41,6 +41,8 @@ type table[R resource[R]] struct {
 	scan        func(pgx.Row) (R, error)
 	values      func(R) []any
 	stamped     func(R, int64, time.Time) R
+	// admit refuses a write for what else is in the table. Previous is nil if there is none. It is nil if nothing is refused.
+	admit func(ctx context.Context, tx pgx.Tx, previous *R, r R) error
 }
 
 var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
@@ -83,6 +85,11 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		}
 		if invalid != nil {
 			return invalid
+		}
+		if t.admit != nil {
+			if err := t.admit(ctx, tx, &current, merged); err != nil {
+				return err
+			}
 		}
 		updated = t.stamped(merged, version, at)
 		var batch pgx.Batch
