@@ -32,14 +32,17 @@ func (m *memory) CreateAll(_ context.Context, all []catalog.Item, requestID stri
 	return all, nil
 }
 
-func (m *memory) List(_ context.Context, after string, limit int) ([]catalog.Item, error) {
-	var page []catalog.Item
+func (m *memory) List(_ context.Context, after string, limit int) (page []catalog.Item, more bool, err error) {
 	for _, i := range m.items {
-		if i.SKU > after && len(page) < limit {
+		switch {
+		case i.SKU <= after:
+		case len(page) == limit:
+			return page, true, nil
+		default:
 			page = append(page, i)
 		}
 	}
-	return page, nil
+	return page, false, nil
 }
 
 func fields(err error) []string {

@@ -33,8 +33,9 @@ func admitPromotion(ctx context.Context, tx pgx.Tx, previous *catalog.Promotion,
 		listed = slices.DeleteFunc(slices.Clone(listed), func(sku string) bool { return slices.Contains(previous.SKUs, sku) })
 	}
 	var full string
-	err := tx.QueryRow(ctx, `SELECT sku FROM (SELECT DISTINCT promotion_id, unnest(skus) AS sku FROM promotion WHERE skus && $2 AND promotion_id <> $1) AS others
-		WHERE sku = ANY($2) GROUP BY sku HAVING count(*) >= $3 ORDER BY sku LIMIT 1`, p.ID, listed, catalog.MaxPromotionsOfSKU).Scan(&full)
+	err := tx.QueryRow(ctx, `SELECT sku FROM promotion, unnest(skus) AS sku JOIN unnest($2::text[]) AS listed (sku) USING (sku)
+		WHERE skus && $2 AND promotion_id <> $1 GROUP BY sku HAVING count(DISTINCT promotion_id) >= $3 ORDER BY sku LIMIT 1`,
+		p.ID, listed, catalog.MaxPromotionsOfSKU).Scan(&full)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil

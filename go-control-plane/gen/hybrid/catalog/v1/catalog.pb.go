@@ -701,7 +701,7 @@ func (x *GetItemResponse) GetItem() *Item {
 
 type ListItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1179,7 +1179,7 @@ func (x *GetTaxRuleResponse) GetTaxRule() *TaxRule {
 
 type ListTaxRulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1657,7 +1657,7 @@ func (x *GetPromotionResponse) GetPromotion() *Promotion {
 
 type ListPromotionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
