@@ -44,7 +44,7 @@ impl Process {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let drain = Drain::new();
-            let signal = drain.on_signal()?;
+            let signal = drain.on_signal(config.drain_delay)?;
             let process = Self::start(config, telemetry, &drain)?;
             let ended = tokio::select! {
                 () = signal => None,
