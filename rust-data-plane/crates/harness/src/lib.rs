@@ -5,9 +5,11 @@
 mod address;
 mod broker;
 mod fuzz;
+mod layers;
 mod program;
 
 pub use address::free_address;
 pub use broker::Broker;
 pub use fuzz::Fuzzer;
+pub use layers::modules_use_each_other_one_way;
 pub use program::{Program, until};
