@@ -60,7 +60,7 @@ impl Config {
     pub fn from_settings(settings: Settings) -> Result<Self, SettingError> {
         let address: IpAddr = settings.bind_address()?;
         let node_id = settings.required("NODE_ID")?;
-        if !is_node_id(&node_id) {
+        if !pricing::is_key(&node_id) {
             return Err(SettingError::new(
                 "NODE_ID",
                 "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
@@ -102,11 +102,4 @@ impl Config {
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }
-}
-
-fn is_node_id(text: &str) -> bool {
-    text != "."
-        && text != ".."
-        && (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

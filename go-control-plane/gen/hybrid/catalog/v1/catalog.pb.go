@@ -227,7 +227,7 @@ type Promotion struct {
 	// The skus it applies to; empty means all. At most 1,000. At most 200 promotions list one sku, and at most 200 none: what a quote
 	// compares for each line is bounded. One more is FAILED_PRECONDITION, PROMOTIONS_TOO_MANY.
 	Skus []string `protobuf:"bytes,5,rep,name=skus,proto3" json:"skus,omitempty"`
-	// Where set, only quotes that bring this coupon get it: up to 64 characters of A-Z a-z 0-9 . _ -
+	// Where set, only quotes that bring this coupon get it: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
 	Coupon string `protobuf:"bytes,6,opt,name=coupon,proto3" json:"coupon,omitempty"`
 	// Smallest quantity of a line that gets it; 0 means 1.
 	MinQuantity int64 `protobuf:"varint,7,opt,name=min_quantity,json=minQuantity,proto3" json:"min_quantity,omitempty"`
