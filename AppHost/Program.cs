@@ -46,4 +46,6 @@ builder.AddRustApp("metering", "../rust-data-plane")
 
 controlPlane.WithLoopCheckCommand(dataPlanes);
 
+if (!builder.TryKeepOnly(options.Only))
+    return 2;
 return await builder.Build().RunToExitCodeAsync();

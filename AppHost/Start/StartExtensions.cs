@@ -26,4 +26,34 @@ internal static class StartExtensions
         if (builder.ExecutionContext.IsRunMode)
             builder.Services.AddHostedService<OrderedStop>();
     }
+
+    /// <summary>Takes out of the model what <see cref="StartOptions.Only"/> neither names nor needs.</summary>
+    /// <returns>False when it names something that is not there, which is said on standard error.</returns>
+    public static bool TryKeepOnly(this IDistributedApplicationBuilder builder, IReadOnlyCollection<string> only)
+    {
+        if (only.Count == 0)
+            return true;
+        var names = builder.Resources.ToDictionary(resource => resource.Name);
+        if (only.FirstOrDefault(name => !names.ContainsKey(name)) is { } unknown)
+        {
+            Console.Error.WriteLine($"--only {unknown}: there is no such resource. There are {string.Join(", ", names.Keys)}.");
+            return false;
+        }
+        var kept = new HashSet<IResource>();
+        foreach (var name in only)
+            Keep(names[name]);
+        foreach (var resource in builder.Resources.Except(kept).ToList())
+            builder.Resources.Remove(resource);
+        return true;
+
+        void Keep(IResource resource)
+        {
+            if (!kept.Add(resource))
+                return;
+            foreach (var needed in resource.Annotations.OfType<WaitAnnotation>())
+                Keep(needed.Resource);
+            if (resource is IResourceWithParent child)
+                Keep(child.Parent);
+        }
+    }
 }

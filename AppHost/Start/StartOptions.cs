@@ -11,9 +11,10 @@ internal enum InfrastructureKind { Auto, Native, Containers }
 /// <param name="Fresh">Remove what earlier starts left in the state folder.</param>
 /// <param name="State">Absolute path of the folder of data, logs and <c>endpoints.json</c>.</param>
 /// <param name="RandomPorts">Use free ports instead of the documented ones.</param>
+/// <param name="Only">Names of the resources to run, with what they need; all when it is empty.</param>
 /// <param name="HostArguments">Passed on to the host: configuration and Aspire's publishing switches.</param>
 internal sealed record StartOptions(
-    bool Check, bool Fresh, string State, bool RandomPorts, InfrastructureKind Infrastructure, string[] HostArguments)
+    bool Check, bool Fresh, string State, bool RandomPorts, InfrastructureKind Infrastructure, string[] Only, string[] HostArguments)
 {
     private static readonly string[] HostSwitches = ["--publisher", "--operation", "--step", "--output-path"];
     private static readonly string[] HostPrefixes = ["ASPIRE_", "ASPNETCORE_", "DOTNET_"];
@@ -36,13 +37,23 @@ internal sealed record StartOptions(
             Description = "Where Postgres and Kafka come from: containers where an engine answers and native servers elsewhere (auto), or only one of the two.",
             HelpName = "auto|native|containers",
         };
+        var only = new Option<string[]>("--only")
+        {
+            Description = "Run only this resource and what it needs, for instance control-plane; may be repeated.",
+            HelpName = "RESOURCE",
+        };
         var command = new RootCommand(
             "Starts Hybrid: the control plane (Go), two data planes and metering (Rust), Kafka and Postgres. Ctrl-C stops everything, a second Ctrl-C at once.\n\n"
             + "Servers of your own: set ConnectionStrings__hybriddb (Host=…;Port=…;Username=…;Password=…;Database=…) or ConnectionStrings__kafka (host:port).")
         {
-            check, fresh, state, randomPorts, infrastructure,
+            check, fresh, state, randomPorts, infrastructure, only,
         };
         command.TreatUnmatchedTokensAsErrors = false;
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(check) && result.GetValue(only) is { Length: > 0 })
+                result.AddError("--check drives the whole loop and cannot be combined with --only.");
+        });
         state.Validators.Add(result =>
         {
             if (string.IsNullOrWhiteSpace(result.GetValueOrDefault<string>()))
@@ -67,7 +78,7 @@ internal sealed record StartOptions(
         }
         options = new StartOptions(
             parsed.GetValue(check), parsed.GetValue(fresh), Path.GetFullPath(parsed.GetValue(state)!), parsed.GetValue(randomPorts),
-            parsed.GetValue(infrastructure), [.. parsed.UnmatchedTokens]);
+            parsed.GetValue(infrastructure), parsed.GetValue(only) ?? [], [.. parsed.UnmatchedTokens]);
         return true;
     }
 

@@ -19,7 +19,7 @@ internal static class DebianPackages
         var codename = File.ReadLines(Release).FirstOrDefault(line => line.StartsWith("VERSION_CODENAME=", StringComparison.Ordinal), "");
         var inputs = StampedFolder.Fingerprint([Path.Combine(Workspace.Root, $"eng/debian/{list}.txt")], codename);
         var tree = await StampedFolder.MakeAsync(
-            Path.Combine(Workspace.PrivateFolder, "debian", list), "eng/debian/unpack.sh", list, inputs, report, cancellationToken);
+            Path.Combine(Workspace.PrivateFolder, "debian", list), "eng/debian/unpack.sh", [list], inputs, report, cancellationToken);
         return (tree, StampedFolder.Fingerprint([Path.Combine(tree, "packages.txt")]));
     }
 }

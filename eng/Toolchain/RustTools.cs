@@ -17,7 +17,7 @@ internal static class RustSetup
         var environment = new Dictionary<string, string?>
         {
             ["RDKAFKA_LIB_DIR"] = await StampedFolder.MakeAsync(
-                Path.Combine(Workspace.PrivateFolder, "librdkafka"), "eng/librdkafka.sh", Workspace.LibrdkafkaPackage, "", progress.Say, cancellationToken),
+                Path.Combine(Workspace.PrivateFolder, "librdkafka"), "eng/librdkafka.sh", [Workspace.LibrdkafkaPackage], "", progress.Say, cancellationToken),
             ["CARGO_TARGET_DIR"] = Programs.RustTarget,
         };
         var impatient = new Dictionary<string, string?> { ["CARGO_NET_RETRY"] = "1", ["CARGO_HTTP_TIMEOUT"] = "10" };
@@ -31,9 +31,9 @@ internal static class RustSetup
             // When the crates change, this workspace is made anew, and with it its lock file.
             var inputs = StampedFolder.Fingerprint([], [crates.Contents, .. Directory.GetFiles(Workspace.RustSources, "*.toml").Order()]);
             var (from, folder) = (Path.Combine(crates.Tree, "usr/share/cargo/registry"), Path.Combine(Workspace.PrivateFolder, "rust"));
-            var workspace = await StampedFolder.MakeAsync(folder, "eng/debian/rust-workspace.sh", from, inputs, report, cancellationToken);
+            var workspace = await StampedFolder.MakeAsync(folder, "eng/debian/rust-workspace.sh", [from], inputs, report, cancellationToken);
             environment["CARGO_HOME"] = Path.Combine(workspace, ".cargo");
-            return new RustTools(program, version, DebianPackages.Name, workspace, environment);
+            return new RustTools(program, version, DebianPackages.Name, Path.Combine(workspace, "rust-data-plane"), environment);
         });
     }
 }

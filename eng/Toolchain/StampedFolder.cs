@@ -41,13 +41,13 @@ internal static class StampedFolder
     /// are reported; all others say why it failed.
     /// </summary>
     public static Task<string> MakeAsync(
-        string folder, string script, string from, string inputs, Action<string> report, CancellationToken cancellationToken)
+        string folder, string script, string[] from, string inputs, Action<string> report, CancellationToken cancellationToken)
     {
         var program = Path.Combine(Workspace.Root, script);
-        return EnsureAsync(folder, Fingerprint([program], from, inputs), async draft =>
+        return EnsureAsync(folder, Fingerprint([program], [.. from, inputs]), async draft =>
         {
             bool IsProgress(string line) => line.StartsWith(ProgressMark, StringComparison.Ordinal);
-            var result = await Subprocess.RunAsync(program, [from, draft], cancellationToken: cancellationToken, onLine: line =>
+            var result = await Subprocess.RunAsync(program, [.. from, draft], cancellationToken: cancellationToken, onLine: line =>
             {
                 if (IsProgress(line))
                     report(line[ProgressMark.Length..]);

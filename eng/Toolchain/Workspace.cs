@@ -12,6 +12,13 @@ public static class Workspace
     public static string PrivateFolder { get; } = Path.Combine(Root, ".toolchain");
 
     public static string GoModule { get; } = Path.Combine(Root, "go-control-plane");
+
+    /// <summary>The twins in Go, a module of their own.</summary>
+    public static string GoTwins { get; } = Path.Combine(Root, "Lab/twins/go");
+
+    /// <summary>The folders of all Go modules.</summary>
+    public static IReadOnlyList<string> GoModules { get; } = [GoModule, GoTwins];
+
     internal static string RustSources { get; } = Path.Combine(Root, "rust-data-plane");
     internal static string LibrdkafkaPackage { get; } = Metadata("LibrdkafkaPackage");
     internal static string GrpcToolsPackage { get; } = Metadata("GrpcToolsPackage");

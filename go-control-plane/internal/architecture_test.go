@@ -9,7 +9,7 @@ import (
 )
 
 // domain has the packages that must not depend on transport or storage.
-var domain = []string{"money", "pricingtest", "catalog", "snapshot", "ledger", "fleet", "outbox", "backoff", "readiness"}
+var domain = []string{"money", "catalog", "snapshot", "ledger", "fleet", "outbox", "backoff", "readiness"}
 
 // forbidden has the packages that they must not import, directly or through each other.
 var forbidden = []string{

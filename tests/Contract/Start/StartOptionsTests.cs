@@ -28,6 +28,7 @@ public sealed class StartOptionsTests : IDisposable
     [InlineData("--random-port --check", "--random-port")]
     [InlineData("check", "check")]
     [InlineData("--infrastructure x", "x")]
+    [InlineData("--check --only control-plane", "--only")]
     [InlineData("--infrastructure", "--infrastructure")]
     [InlineData("--state", "--state")]
     [InlineData("--state ", "--state")]
@@ -52,11 +53,11 @@ public sealed class StartOptionsTests : IDisposable
     public void Every_option_is_taken()
     {
         Assert.Equivalent(
-            new StartOptions(Check: true, Fresh: true, Path.GetFullPath("relative/folder"), RandomPorts: true, InfrastructureKind.Containers, []),
+            new StartOptions(Check: true, Fresh: true, Path.GetFullPath("relative/folder"), RandomPorts: true, InfrastructureKind.Containers, [], []),
             Parse("--check --fresh --random-ports --state relative/folder --infrastructure containers"));
-        Assert.Equivalent(new StartOptions(false, false, "/tmp/other", false, InfrastructureKind.Native, []), Parse("--state=/tmp/other --infrastructure native"));
+        Assert.Equivalent(new StartOptions(false, false, "/tmp/other", false, InfrastructureKind.Native, ["metering"], []), Parse("--state=/tmp/other --infrastructure native --only metering"));
         var silent = Parse("");
-        Assert.Equivalent(new StartOptions(false, false, silent.State, false, InfrastructureKind.Auto, []), silent);
+        Assert.Equivalent(new StartOptions(false, false, silent.State, false, InfrastructureKind.Auto, [], []), silent);
         Assert.True(Path.IsPathFullyQualified(silent.State));
     }
 

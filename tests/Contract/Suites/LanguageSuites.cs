@@ -8,11 +8,14 @@ namespace Hybrid.Tests.Contract.Suites;
 /// </summary>
 public sealed class LanguageSuites(ITestOutputHelper output)
 {
-    [Fact]
-    public async Task Go_suite_passes_under_the_race_detector()
+    public static TheoryData<string> GoModules => [.. Workspace.GoModules.Select(module => Path.GetRelativePath(Workspace.Root, module))];
+
+    [Theory]
+    [MemberData(nameof(GoModules))]
+    public async Task Go_suite_passes_under_the_race_detector(string module)
     {
         var tools = await SetUp.ToolsAsync();
-        await PassesAsync(tools, [tools.Go.Program, "test", "-race", "-v", "./..."], Workspace.GoModule, tools.Go.Environment);
+        await PassesAsync(tools, [tools.Go.Program, "test", "-race", "-v", "./..."], Path.Combine(Workspace.Root, module), tools.Go.Environment);
     }
 
     [Fact]

@@ -4,13 +4,16 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
+use http::HeaderValue;
+use http::uri::PathAndQuery;
 use telemetry::TraceContext;
 
-use crate::plan::{Call, Plan, Target};
+use crate::plan::{Arrivals, Call, HttpCall, Plan, Target};
 
-/// Sends quotes to data planes at a constant rate, and measures their latency from the time they were due.
+/// Sends quotes to data planes, or requests to HTTP/1.1 servers, and measures their latency.
 ///
-/// Calls are sent whether or not earlier ones have been answered, and are never retried. Progress goes to stderr once a
+/// With --rate calls are sent when they are due, whether or not earlier ones have been answered, and their latency counts from
+/// then. With --closed each connection sends its next call when an earlier one has ended. Calls are never retried. Progress goes to stderr once a
 /// second; at the end one JSON object goes to stdout. SIGINT and SIGTERM end the sending, wait for what is in flight and
 /// print the object; a second signal does not wait.
 ///
@@ -18,12 +21,18 @@ use crate::plan::{Call, Plan, Target};
 #[derive(Clone, Debug, Parser)]
 #[command(version, about, max_term_width = 120)]
 pub struct Cli {
-    /// Data plane, as http://host:port of its gRPC; several are used in turn
+    /// Server, as http://host:port (of its gRPC for quotes); several are used in turn
     #[arg(long = "target", value_name = "URL", required = true)]
     targets: Vec<Target>,
     /// Calls a second over all targets
-    #[arg(long, value_parser = rate)]
-    rate: f64,
+    #[arg(long, value_parser = rate, conflicts_with = "closed", required_unless_present = "closed")]
+    rate: Option<f64>,
+    /// Send the next call when an earlier one has ended: the most that the target takes, but not how long callers would wait
+    #[arg(long)]
+    closed: bool,
+    /// Calls under way on each connection in a closed loop; over HTTP/1.1 there is one
+    #[arg(long, value_name = "N", default_value = "1", requires = "closed", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    in_flight: u16,
     /// How long the measured part lasts
     #[arg(long, default_value = "30s", value_parser = positive)]
     duration: Duration,
@@ -54,6 +63,18 @@ pub struct Cli {
     /// W3C trace context that all quotes are sent with
     #[arg(long, value_parser = traceparent)]
     traceparent: Option<String>,
+    /// Path and query of HTTP requests: /plaintext
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathAndQuery>,
+    /// What HTTP requests post; without it they are GET
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+    /// Content type of the body
+    #[arg(long, value_name = "TYPE", default_value = "application/json", requires = "body")]
+    content_type: HeaderValue,
+    /// Report the whole histogram of latencies too
+    #[arg(long)]
+    histogram: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,6 +83,8 @@ enum Method {
     Quote,
     /// grpc.health.v1.Health/Check, the latency of a call without work
     Health,
+    /// --path over HTTP/1.1, which is answered when its status is 2xx
+    Http,
 }
 
 #[derive(Clone, Debug)]
@@ -98,38 +121,51 @@ impl Cli {
     /// The plan that the options make.
     ///
     /// # Errors
-    /// Quotes are to be sent, and their currency, jurisdiction or lines are missing.
+    /// The method needs an option that is missing.
     pub fn plan(self) -> Result<Plan, clap::Error> {
-        let call = match self.method {
-            Method::Health => Call::Health,
-            Method::Quote => {
-                let missing = |option: &str| {
-                    let problem = format!("quotes need {option}");
-                    Self::command().error(ErrorKind::MissingRequiredArgument, problem)
-                };
-                let lines = self.lines.into_iter().map(|Line { sku, quantity }| QuoteLine { sku, quantity });
-                let request = QuoteRequest {
-                    currency_code: self.currency.ok_or_else(|| missing("--currency"))?,
-                    jurisdiction: self.jurisdiction.ok_or_else(|| missing("--jurisdiction"))?,
-                    lines: lines.collect(),
-                    coupons: Vec::new(),
-                };
-                if request.lines.is_empty() {
-                    return Err(missing("--line"));
-                }
-                // A traceparent is ASCII, as its parser has seen.
-                Call::Quote { request, traceparent: self.traceparent.and_then(|text| text.parse().ok()) }
-            }
+        let in_flight = match self.method {
+            Method::Http => 1,
+            Method::Quote | Method::Health => self.in_flight.into(),
         };
         Ok(Plan {
-            targets: self.targets,
-            rate: self.rate,
+            arrivals: self.rate.map_or(Arrivals::Closed { in_flight }, |rate| Arrivals::Open { rate }),
             duration: self.duration,
             count: self.count,
             warm_up: self.warm_up,
             connections: self.connections.into(),
             timeout: self.timeout,
-            call,
+            histogram: self.histogram,
+            targets: self.targets.clone(),
+            call: self.call()?,
         })
     }
+
+    fn call(self) -> Result<Call, clap::Error> {
+        match self.method {
+            Method::Health => Ok(Call::Health),
+            Method::Http => {
+                let path = self.path.ok_or_else(|| missing("HTTP requests need --path"))?;
+                let body = self.body.map(|body| (body.into(), self.content_type));
+                Ok(Call::Http(HttpCall { path, body }))
+            }
+            Method::Quote => {
+                let lines = self.lines.into_iter().map(|Line { sku, quantity }| QuoteLine { sku, quantity });
+                let request = QuoteRequest {
+                    currency_code: self.currency.ok_or_else(|| missing("quotes need --currency"))?,
+                    jurisdiction: self.jurisdiction.ok_or_else(|| missing("quotes need --jurisdiction"))?,
+                    lines: lines.collect(),
+                    coupons: Vec::new(),
+                };
+                if request.lines.is_empty() {
+                    return Err(missing("quotes need --line"));
+                }
+                // A traceparent is ASCII, as its parser has seen.
+                Ok(Call::Quote { request, traceparent: self.traceparent.and_then(|text| text.parse().ok()) })
+            }
+        }
+    }
+}
+
+fn missing(problem: &str) -> clap::Error {
+    Cli::command().error(ErrorKind::MissingRequiredArgument, problem)
 }

@@ -1,22 +1,20 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::grpc::health::v1::HealthCheckRequest;
-use contracts::grpc::health::v1::health_client::HealthClient;
-use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
+use rustix::time::{ClockId, clock_gettime};
 use snapshot_client::Backoff;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::time::{self, MissedTickBehavior, interval, timeout_at};
-use tonic::{Code, Request, Status};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use crate::connection::Connection;
-use crate::pace::Pacer;
-use crate::plan::{Call, Plan, Target};
-use crate::report::{Amounts, Counts, Report, Tally, report};
+use crate::closed_loop::Callers;
+use crate::lane::Lane;
+use crate::open_loop::Pacer;
+use crate::plan::{Arrivals, Plan};
+use crate::report::{Counts, Measured, Report, Tally, report};
 
 const BACKOFF_BASE: Duration = Duration::from_millis(50);
 const BACKOFF_CAP: Duration = Duration::from_secs(1);
@@ -37,20 +35,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { sent, answered, failed, late, .. } = &self.counts;
         write!(f, "{:4.0}s  sent {sent}  answered {answered}  late {late}", self.elapsed.as_secs_f64())?;
-        failed.iter().try_for_each(|(code, count)| write!(f, "  {code} {count}"))
-    }
-}
-
-/// A server, the connections to it, and what became of its calls.
-struct Lane {
-    target: Target,
-    connections: Vec<Connection>,
-    tally: Mutex<Tally>,
-}
-
-impl Lane {
-    fn tally<T>(&self, change: impl FnOnce(&mut Tally) -> T) -> T {
-        change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+        failed.iter().try_for_each(|(failure, count)| write!(f, "  {failure} {count}"))
     }
 }
 
@@ -68,39 +53,21 @@ pub async fn run(
     mut progress: impl FnMut(&Progress),
 ) -> io::Result<Report> {
     let backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP).map_err(io::Error::other)?;
-    let lanes: Arc<[Lane]> = plan
-        .targets
-        .iter()
-        .map(|target| Lane {
-            target: target.clone(),
-            connections: (0..plan.connections)
-                .map(|_| Connection::new(target.clone(), plan.timeout, backoff.clone()))
-                .collect(),
-            tally: Mutex::new(Tally::new()),
-        })
-        .collect();
+    let lanes: Arc<[Lane]> = plan.targets.iter().map(|target| Lane::new(target, &plan, &backoff)).collect();
+    let plan = Arc::new(plan);
     let (mut stop, mut abandon) = (std::pin::pin!(stop), std::pin::pin!(abandon));
     let mut stopping = tokio::select! {
-        () = attempted(&lanes) => false,
+        () = attempted(&lanes, &plan) => false,
         () = &mut stop => true,
     };
 
-    let (warm_up, measured) = (plan.warm_up_calls(), plan.measured_calls());
     let start = Instant::now() + HEAD_START;
-    let measured_from = start + Duration::from_secs_f64(warm_up as f64 / plan.rate);
-    let rate = plan.rate;
-    // Held by the pacer and by every call, so the channel ends when all of them have.
-    let (in_flight, mut ended) = mpsc::channel::<()>(1);
-    let calls = if stopping { 0 } else { warm_up.saturating_add(measured) };
-    let (runtime, calling) = (Handle::current(), Arc::clone(&lanes));
-    let plan = Arc::new(plan);
-    let pacer = Pacer::start(start, rate, calls, move |n, due| {
-        let (lanes, plan, in_flight) = (Arc::clone(&calling), Arc::clone(&plan), in_flight.clone());
-        runtime.spawn(async move {
-            one(&lanes, &plan, n, due).await;
-            drop(in_flight);
-        });
-    })?;
+    let (sender, rate, warm_up, mut ended) = Sender::start(&lanes, &plan, start)?;
+    if stopping {
+        sender.stop();
+    }
+    let measured_from = start + warm_up;
+    let mut cpu_before = None;
 
     let mut ticks = interval(PROGRESS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -108,28 +75,75 @@ pub async fn run(
     loop {
         tokio::select! {
             _ = ended.recv() => break,
+            () = sleep_until(measured_from.into()), if cpu_before.is_none() => cpu_before = Some((Instant::now(), cpu_time())),
             () = &mut stop, if !stopping => {
                 stopping = true;
-                pacer.stop();
+                sender.stop();
             }
             () = &mut abandon => {
-                pacer.stop();
+                sender.stop();
                 break;
             }
             _ = ticks.tick() => progress(&Progress { elapsed: start.elapsed(), counts: total(&lanes) }),
         }
     }
+    let generator_cores =
+        cpu_before.map_or(0.0, |(at, before)| (cpu_time() - before).as_secs_f64() / at.elapsed().as_secs_f64());
     progress(&Progress { elapsed: start.elapsed(), counts: total(&lanes) });
     let tallies: Vec<_> = lanes
         .iter()
-        .map(|lane| (lane.target.to_string(), lane.tally(|tally| std::mem::replace(tally, Tally::new()))))
+        .map(|lane| (lane.target().to_string(), lane.tally(|tally| std::mem::replace(tally, Tally::new()))))
         .collect();
-    Ok(report(&tallies, measured_from, rate))
+    Ok(report(&tallies, &Measured { start: measured_from, rate, generator_cores }, plan.histogram))
 }
 
-async fn attempted(lanes: &[Lane]) {
-    for connection in lanes.iter().flat_map(|lane| &lane.connections) {
-        connection.attempted().await;
+/// What sends the calls.
+enum Sender {
+    Open(Pacer),
+    Closed(Callers),
+}
+
+impl Sender {
+    /// Starts to send at `start`. Returns also the rate, the length of the warm-up, and a channel that ends with the last call.
+    fn start(
+        lanes: &Arc<[Lane]>,
+        plan: &Arc<Plan>,
+        start: Instant,
+    ) -> io::Result<(Self, Option<f64>, Duration, mpsc::Receiver<()>)> {
+        let (in_flight, ended) = mpsc::channel::<()>(1);
+        match plan.arrivals {
+            Arrivals::Closed { in_flight: callers } => {
+                let callers = Callers::start(lanes, plan, start, callers, &in_flight);
+                Ok((Self::Closed(callers), None, plan.warm_up, ended))
+            }
+            Arrivals::Open { rate } => {
+                let (warm_up, measured) = plan.calls_at(rate);
+                let (runtime, lanes, plan) = (Handle::current(), Arc::clone(lanes), Arc::clone(plan));
+                let pacer = Pacer::start(start, rate, warm_up.saturating_add(measured), move |n, due| {
+                    let (lanes, plan, in_flight) = (Arc::clone(&lanes), Arc::clone(&plan), in_flight.clone());
+                    runtime.spawn(async move {
+                        let call = usize::try_from(n).unwrap_or(usize::MAX);
+                        lanes[call % lanes.len()].call(&plan, call / lanes.len(), n >= warm_up, due).await;
+                        drop(in_flight);
+                    });
+                })?;
+                Ok((Self::Open(pacer), Some(rate), Duration::from_secs_f64(warm_up as f64 / rate), ended))
+            }
+        }
+    }
+
+    /// No further calls.
+    fn stop(&self) {
+        match self {
+            Self::Open(pacer) => pacer.stop(),
+            Self::Closed(callers) => callers.stop(),
+        }
+    }
+}
+
+async fn attempted(lanes: &[Lane], plan: &Plan) {
+    for lane in lanes {
+        lane.attempted(plan.timeout).await;
     }
 }
 
@@ -139,45 +153,8 @@ fn total(lanes: &[Lane]) -> Counts {
     total
 }
 
-/// Makes the call number `n`.
-async fn one(lanes: &[Lane], plan: &Plan, n: u64, due: Instant) {
-    let measured = n >= plan.warm_up_calls();
-    let n = usize::try_from(n).unwrap_or(usize::MAX);
-    let lane = &lanes[n % lanes.len()];
-    let connection = &lane.connections[n / lanes.len() % lane.connections.len()];
-    lane.tally(|tally| tally.sent(measured, due, Instant::now()));
-    let deadline = due + plan.timeout;
-    let answer = timeout_at(time::Instant::from_std(deadline), send(&plan.call, lane, connection, deadline)).await;
-    let latency = due.elapsed();
-    let result = match answer {
-        // tonic's own timer races with this one, and reports its expiry as CANCELLED.
-        Ok(Err(status)) if status.code() == Code::Cancelled && Instant::now() >= deadline => {
-            Err(Code::DeadlineExceeded)
-        }
-        Ok(result) => result.map_err(|status| status.code()),
-        Err(_) => Err(Code::DeadlineExceeded),
-    };
-    lane.tally(|tally| tally.ended(measured, latency, result));
-}
-
-async fn send(call: &Call, lane: &Lane, connection: &Connection, deadline: Instant) -> Result<Amounts, Status> {
-    let (connection, origin) = (connection.clone(), lane.target.origin().clone());
-    let timeout = deadline.saturating_duration_since(Instant::now());
-    match call {
-        Call::Quote { request, traceparent } => {
-            let mut request = Request::new(request.clone());
-            request.set_timeout(timeout);
-            if let Some(traceparent) = traceparent {
-                request.metadata_mut().insert("traceparent", traceparent.clone());
-            }
-            let quote = PricingServiceClient::with_origin(connection, origin).quote(request).await?;
-            Ok(Amounts::from(quote.get_ref()))
-        }
-        Call::Health => {
-            let mut request = Request::new(HealthCheckRequest::default());
-            request.set_timeout(timeout);
-            HealthClient::with_origin(connection, origin).check(request).await?;
-            Ok(Amounts::default())
-        }
-    }
+/// What this process has used of the processors.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }

@@ -2,8 +2,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use contracts::hybrid::pricing::v1::QuoteRequest;
-use http::Uri;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
 use tonic::metadata::AsciiMetadataValue;
 
 /// What to send, where, how often and for how long.
@@ -11,8 +13,8 @@ use tonic::metadata::AsciiMetadataValue;
 pub struct Plan {
     /// Servers, used in turn. At least one.
     pub targets: Vec<Target>,
-    /// Calls a second over all targets, more than 0.
-    pub rate: f64,
+    /// When calls are sent.
+    pub arrivals: Arrivals,
     /// How long the measured part lasts.
     pub duration: Duration,
     /// The most calls of the measured part.
@@ -25,9 +27,26 @@ pub struct Plan {
     pub timeout: Duration,
     /// What is sent.
     pub call: Call,
+    /// Whether the report has the whole histogram of latencies.
+    pub histogram: bool,
 }
 
-/// The method that is called.
+/// When calls are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// At a constant rate, whether or not earlier calls have been answered.
+    Open {
+        /// Calls a second over all targets, more than 0.
+        rate: f64,
+    },
+    /// As soon as an earlier call has ended.
+    Closed {
+        /// Calls that are under way on each connection, at least one; over HTTP/1.1 there can be no more than that.
+        in_flight: usize,
+    },
+}
+
+/// What is called.
 #[derive(Clone, Debug)]
 pub enum Call {
     /// `hybrid.pricing.v1.PricingService/Quote`, each with the same trace context if there is one.
@@ -39,22 +58,28 @@ pub enum Call {
     },
     /// `grpc.health.v1.Health/Check` for the whole server: the latency of a call without work.
     Health,
+    /// A request over HTTP/1.1, which is answered when its status is 2xx.
+    Http(HttpCall),
+}
+
+/// A request over HTTP/1.1: POST if it has a body, else GET.
+#[derive(Clone, Debug)]
+pub struct HttpCall {
+    /// Path and query.
+    pub path: PathAndQuery,
+    /// What is posted, and its content type.
+    pub body: Option<(Bytes, HeaderValue)>,
 }
 
 impl Plan {
-    /// Calls that are sent before the measured part.
-    pub(crate) fn warm_up_calls(&self) -> u64 {
-        (self.warm_up.as_secs_f64() * self.rate).ceil() as u64
-    }
-
-    /// Calls of the measured part.
-    pub(crate) fn measured_calls(&self) -> u64 {
-        let calls = (self.duration.as_secs_f64() * self.rate).ceil() as u64;
-        calls.min(self.count.unwrap_or(u64::MAX))
+    /// Calls of the warm-up and of the measured part at a constant `rate`.
+    pub(crate) fn calls_at(&self, rate: f64) -> (u64, u64) {
+        let calls = |time: Duration| (time.as_secs_f64() * rate).ceil() as u64;
+        (calls(self.warm_up), calls(self.duration).min(self.count.unwrap_or(u64::MAX)))
     }
 }
 
-/// A gRPC server without TLS: `http://host:port`.
+/// A server without TLS: `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     origin: Uri,

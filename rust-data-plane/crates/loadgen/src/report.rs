@@ -6,6 +6,8 @@ use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 use tonic::Code;
 
+use crate::failure::Failure;
+
 /// An arrival that is sent later than this after its time counts as late.
 const LATE: Duration = Duration::from_millis(1);
 /// The generator has kept up if at most one in this many arrivals was late.
@@ -18,12 +20,19 @@ pub struct Report {
     /// The measured calls of all targets.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Whether at most 1 % of them were late, so that the figures speak of the target and not of the generator.
-    pub kept_up: bool,
+    /// Whether at most 1 % of them were late, so that the figures speak of the target and not of the generator. `None` in a closed
+    /// loop, which has no times to keep: there, a generator that is busy all the time is the limit.
+    pub kept_up: Option<bool>,
+    /// The part of one core that the generator used while it sent the measured calls.
+    pub generator_cores: f64,
     /// Measured calls that were sent, a second.
     pub achieved_rate: f64,
     /// Of the measured calls that were answered.
     pub latency_micros: Latency,
+    /// The same calls as pairs of a latency and the number of calls that took so long, to three significant digits, if they were
+    /// asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histogram_micros: Option<Vec<(u64, u64)>>,
     /// The calls before the measured ones, of all targets.
     pub warm_up: Counts,
     /// The measured calls of each target, in the order of the plan.
@@ -51,8 +60,8 @@ pub struct Counts {
     pub sent: u64,
     /// Calls with an answer.
     pub answered: u64,
-    /// Calls without one, by the name of their gRPC code.
-    pub failed: BTreeMap<&'static str, u64>,
+    /// Calls without one, by the name of their gRPC code, or by their HTTP status.
+    pub failed: BTreeMap<Failure, u64>,
     /// Sum of `gross_minor` over the answers.
     #[serde(serialize_with = "decimal")]
     pub gross_minor: i128,
@@ -93,7 +102,7 @@ impl Counts {
         self.sent += other.sent;
         self.answered += other.answered;
         for (code, count) in &other.failed {
-            *self.failed.entry(code).or_default() += count;
+            *self.failed.entry(*code).or_default() += count;
         }
         self.gross_minor += other.gross_minor;
         self.net_minor += other.net_minor;
@@ -145,7 +154,7 @@ impl Tally {
     }
 
     /// A call that was sent has ended, `latency` after it was due.
-    pub(crate) fn ended(&mut self, measured: bool, latency: Duration, result: Result<Amounts, Code>) {
+    pub(crate) fn ended(&mut self, measured: bool, latency: Duration, result: Result<Amounts, Failure>) {
         let counts = self.counts(measured);
         match result {
             Ok(amounts) => {
@@ -158,7 +167,7 @@ impl Tally {
                     self.latency.saturating_record(micros);
                 }
             }
-            Err(code) => *counts.failed.entry(name(code)).or_default() += 1,
+            Err(failure) => *counts.failed.entry(failure).or_default() += 1,
         }
     }
 
@@ -170,30 +179,44 @@ impl Tally {
     }
 }
 
-/// Counts calls that were abandoned as cancelled, and sums up. The first measured call was due at `start`.
-pub(crate) fn report(tallies: &[(String, Tally)], start: Instant, rate: f64) -> Report {
+/// The measured part of a run.
+pub(crate) struct Measured {
+    /// When its first call was due.
+    pub(crate) start: Instant,
+    /// Calls a second, or `None` in a closed loop.
+    pub(crate) rate: Option<f64>,
+    /// What the generator used of one core meanwhile.
+    pub(crate) generator_cores: f64,
+}
+
+/// Counts calls that were abandoned as cancelled, and sums up.
+pub(crate) fn report(tallies: &[(String, Tally)], measured: &Measured, histogram_too: bool) -> Report {
     let (mut counts, mut warm_up, mut latency, mut last_sent) =
         (Counts::default(), Counts::default(), histogram(), None);
     let mut per_target = Vec::new();
     for (target, tally) in tallies {
-        let measured = settled(&tally.measured);
-        counts.add(&measured);
+        let settled_counts = settled(&tally.measured);
+        counts.add(&settled_counts);
         warm_up.add(&settled(&tally.warm_up));
         // Both have the same precision, and resize themselves.
         let _ = latency.add(&tally.latency);
         last_sent = last_sent.max(tally.last_sent);
         per_target.push(TargetReport {
             target: target.clone(),
-            counts: measured,
+            counts: settled_counts,
             latency_micros: Latency::of(&tally.latency),
         });
     }
-    let interval = 1.0 / rate;
-    let sending = last_sent.map_or(0.0, |last| last.saturating_duration_since(start).as_secs_f64());
+    let interval = measured.rate.map_or(0.0, f64::recip);
+    let sending = last_sent.map_or(0.0, |last| last.saturating_duration_since(measured.start).as_secs_f64());
+    let whole = sending + interval;
     Report {
-        kept_up: counts.late <= counts.sent / KEPT_UP,
-        achieved_rate: counts.sent as f64 / (sending + interval),
+        kept_up: measured.rate.map(|_| counts.late <= counts.sent / KEPT_UP),
+        generator_cores: measured.generator_cores,
+        achieved_rate: if whole > 0.0 { counts.sent as f64 / whole } else { 0.0 },
         latency_micros: Latency::of(&latency),
+        histogram_micros: histogram_too
+            .then(|| latency.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect()),
         warm_up,
         per_target,
         counts,
@@ -204,7 +227,7 @@ fn settled(counts: &Counts) -> Counts {
     let mut counts = counts.clone();
     let abandoned = counts.sent - counts.answered - counts.failures();
     if abandoned > 0 {
-        *counts.failed.entry(name(Code::Cancelled)).or_default() += abandoned;
+        *counts.failed.entry(Code::Cancelled.into()).or_default() += abandoned;
     }
     counts
 }
@@ -229,28 +252,6 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("bounds of a histogram")
 }
 
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,14 +268,16 @@ mod tests {
             tally.sent(true, due, due + late);
             match n {
                 0..90 => tally.ended(true, Duration::from_millis(n + 1), Ok(amounts)),
-                90..95 => tally.ended(true, Duration::ZERO, Err(Code::Unavailable)),
+                90..95 => tally.ended(true, Duration::ZERO, Err(Code::Unavailable.into())),
                 _ => {}
             }
         }
         tallies[0].1.sent(false, start, start);
         tallies[0].1.ended(false, Duration::from_secs(9), Ok(amounts));
 
-        let report = report(&tallies, start, 100.0);
+        let report = report(&tallies, &Measured { start, rate: Some(100.0), generator_cores: 0.5 }, true);
+        let recorded = report.histogram_micros.clone().unwrap();
+        assert_eq!((recorded.len(), recorded.iter().map(|&(_, count)| count).sum()), (90, 90_u64));
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["sent"], &json["answered"], &json["late"]), (&100.into(), &90.into(), &1.into()));
         assert_eq!(json["failed"], serde_json::json!({"UNAVAILABLE": 5, "CANCELLED": 5}));

@@ -108,6 +108,10 @@ fn bad_options_end_with_2_before_anything_is_sent() {
         &["--target", url, "--rate", "1", "--currency", "EUR", "--jurisdiction", "DE"],
         &["--target", url, "--rate", "1", "--currency", "EUR", "--jurisdiction", "DE", "--line", "mug"],
         &["--target", url, "--rate", "1", "--method", "health", "--traceparent", "00-00-00-00"],
+        &["--target", url, "--rate", "1", "--method", "http"],
+        &["--target", url, "--rate", "1", "--method", "http", "--path", "no path"],
+        &["--target", url, "--rate", "1", "--closed", "--method", "health"],
+        &["--target", url, "--method", "health"],
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_loadgen")).args(options).output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{options:?}");

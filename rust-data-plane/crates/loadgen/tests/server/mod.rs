@@ -1,6 +1,8 @@
 //! A server whose delays are known, and the generator as a command.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod site;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};

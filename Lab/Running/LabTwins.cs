@@ -1,0 +1,65 @@
+using Hybrid.Toolchain;
+
+namespace Hybrid.Lab.Running;
+
+/// <summary>The twins, and the product's programs that they are compared with.</summary>
+internal static class LabTwins
+{
+    public const string RustItemsPackage = "twin-items";
+    public const string RustMeteringGroup = "metering";
+    public const string GoMeteringGroup = "twin-metering";
+
+    /// <summary>Folder of <c>go.mod</c> of the Go twins.</summary>
+    public static string GoModule { get; } = Path.Combine(Workspace.Root, "Lab/twins/go");
+
+    public static string RustItemsFolder { get; } = Path.Combine(Workspace.Root, "Lab/twins/rust/items");
+
+    /// <summary>Builds all of them, and what is called in the same process.</summary>
+    public static async Task BuildAsync(Progress progress, CancellationToken cancellationToken)
+    {
+        foreach (var program in (string[])["items", "pricing", "metering"])
+            await Programs.BuildGoAsync(GoModule, $"./cmd/{program}", progress, cancellationToken);
+        await Programs.BuildRustAsync(["data-plane", "metering", "loadgen", RustItemsPackage, "twin-pricing", "pricing-ffi"], progress, cancellationToken: cancellationToken);
+        await Programs.BuildGoAsync(Path.Combine(Workspace.Root, "Lab/interop/go"), "./cmd/measure", progress, cancellationToken, Programs.CgoLinks());
+    }
+
+    public static Twin GoItems(string? database) => Items("Go", Programs.Go("items"), database);
+
+    public static Twin RustItems(string? database) => Items("Rust (Axum)", Programs.Rust("twin-items"), database);
+
+    public static Twin DataPlane(Stores stores) => Pricing("Rust, data-plane", Programs.Rust("data-plane"), stores);
+
+    public static Twin RustPricing(Stores stores) => Pricing("Rust, stock tonic", Programs.Rust("twin-pricing"), stores);
+
+    public static Twin GoPricing(Stores stores) => Pricing("Go, grpc-go", Programs.Go("pricing"), stores);
+
+    public static Twin GoMetering(Stores stores, string name) => Metering("Go, sarama", Programs.Go("metering"), stores, name);
+
+    public static Twin RustMetering(Stores stores, string name) => Metering("Rust, metering", Programs.Rust("metering"), stores, name);
+
+    private static Twin Items(string name, string program, string? database) => new(name, program, (port, _) =>
+    {
+        var environment = new Dictionary<string, string> { ["LISTEN"] = $"127.0.0.1:{port}", ["POOL_SIZE"] = "8" };
+        if (database is not null)
+            environment["DATABASE_URL"] = database;
+        return environment;
+    });
+
+    private static Twin Pricing(string name, string program, Stores stores) => new(name, program, (port, other) => new()
+    {
+        ["NODE_ID"] = "lab-" + new string([.. name.Where(char.IsAsciiLetter)]),
+        ["GRPC_PORT"] = $"{port}",
+        ["HTTP_PORT"] = $"{other}",
+        ["STATE_DIR"] = stores.FolderFor(name),
+        ["CONTROL_PLANE_GRPC"] = stores.ControlPlaneGrpc,
+        ["ConnectionStrings__kafka"] = stores.Kafka,
+        ["MAX_CONNECTIONS"] = "1000",
+    });
+
+    private static Twin Metering(string name, string program, Stores stores, string id) => new(name, program, (port, _) => new()
+    {
+        ["NODE_ID"] = id,
+        ["HTTP_PORT"] = $"{port}",
+        ["ConnectionStrings__kafka"] = stores.Kafka,
+    });
+}
