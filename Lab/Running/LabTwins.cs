@@ -5,30 +5,31 @@ namespace Hybrid.Lab.Running;
 /// <summary>The twins, and the product's programs that they are compared with.</summary>
 internal static class LabTwins
 {
-    public const string RustItemsPackage = "items-twin";
+    public const string RustItemsPackage = "twin-items";
     public const string RustMeteringGroup = "metering";
-    public const string GoMeteringGroup = "metering-go";
+    public const string GoMeteringGroup = "twin-metering";
 
     /// <summary>Folder of <c>go.mod</c> of the Go twins.</summary>
     public static string GoModule { get; } = Path.Combine(Workspace.Root, "Lab/twins/go");
 
     public static string RustItemsFolder { get; } = Path.Combine(Workspace.Root, "Lab/twins/rust/items");
 
-    /// <summary>Builds all of them, the Rust programs as they are deployed.</summary>
+    /// <summary>Builds all of them, and what is called in the same process.</summary>
     public static async Task BuildAsync(Progress progress, CancellationToken cancellationToken)
     {
         foreach (var program in (string[])["items", "pricing", "metering"])
             await Programs.BuildGoAsync(GoModule, $"./cmd/{program}", progress, cancellationToken);
-        await Programs.BuildRustAsync(progress, cancellationToken);
+        await Programs.BuildRustAsync(["data-plane", "metering", "loadgen", RustItemsPackage, "twin-pricing", "pricing-ffi"], progress, cancellationToken: cancellationToken);
+        await Programs.BuildGoAsync(Path.Combine(Workspace.Root, "Lab/interop/go"), "./cmd/measure", progress, cancellationToken, Programs.CgoLinks());
     }
 
     public static Twin GoItems(string? database) => Items("Go", Programs.Go("items"), database);
 
-    public static Twin RustItems(string? database) => Items("Rust (Axum)", Programs.Rust("items"), database);
+    public static Twin RustItems(string? database) => Items("Rust (Axum)", Programs.Rust("twin-items"), database);
 
     public static Twin DataPlane(Stores stores) => Pricing("Rust, data-plane", Programs.Rust("data-plane"), stores);
 
-    public static Twin RustPricing(Stores stores) => Pricing("Rust, stock tonic", Programs.Rust("pricing"), stores);
+    public static Twin RustPricing(Stores stores) => Pricing("Rust, stock tonic", Programs.Rust("twin-pricing"), stores);
 
     public static Twin GoPricing(Stores stores) => Pricing("Go, grpc-go", Programs.Go("pricing"), stores);
 

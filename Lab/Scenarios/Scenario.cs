@@ -27,7 +27,7 @@ internal static class ScenarioList
     public static IReadOnlyList<IScenario> All { get; } =
     [
         ItemsScenario.Plaintext, ItemsScenario.Json, ItemsScenario.Postgres, ItemsScenario.Sustained,
-        new QuoteCpuScenario(), new QuoteRateScenario(), new MeteringScenario(), new BuildScenario(),
+        new QuoteCpuScenario(), new QuoteRateScenario(), new MeteringScenario(), new InteropScenario(), new BuildScenario(),
     ];
 }
 

@@ -31,12 +31,21 @@ public static class Programs
     /// <summary>Builds the program of a Go package if its sources changed.</summary>
     /// <param name="module">Folder of <c>go.mod</c>.</param>
     /// <param name="package">The package with <c>main</c>, relative to the module.</param>
+    /// <param name="variables">More of the compiler's environment.</param>
     /// <exception cref="SetupException">Go is missing, or reported an error; the message carries it.</exception>
-    public static async Task BuildGoAsync(string module, string package, Progress progress, CancellationToken cancellationToken = default)
+    public static async Task BuildGoAsync(
+        string module, string package, Progress progress, CancellationToken cancellationToken = default, params KeyValuePair<string, string?>[] variables)
     {
         var go = await Setup.GoAsync(progress, cancellationToken);
         await progress.StepAsync($"Building {Path.GetFileName(package)} (Go)", report => RunAsync(
-            go.Program, ["build", "-o", Go(package), package], module, go.Environment, report, cancellationToken));
+            go.Program, ["build", "-o", Go(package), package], module, new Dictionary<string, string?>(go.Environment.Concat(variables)), report, cancellationToken));
+    }
+
+    /// <summary>What cgo needs to link a library of the cargo workspace, and the program to find it.</summary>
+    public static KeyValuePair<string, string?> CgoLinks()
+    {
+        var folder = Path.GetDirectoryName(Rust("any"));
+        return new("CGO_LDFLAGS", $"-L{folder} -Wl,-rpath,{folder}");
     }
 
     /// <summary>
@@ -46,7 +55,7 @@ public static class Programs
     public static Task BuildRustAsync(Progress progress, CancellationToken cancellationToken = default) =>
         CargoBuildAsync("Building the data plane (Rust)", [], RustProfile, progress, cancellationToken);
 
-    /// <summary>Builds the binaries of given packages of the cargo workspace, such as the twins, which <see cref="BuildRustAsync(Progress, CancellationToken)"/> leaves out.</summary>
+    /// <summary>Builds the binaries and libraries of given packages of the cargo workspace, such as the twins, which <see cref="BuildRustAsync(Progress, CancellationToken)"/> leaves out.</summary>
     /// <param name="profile">The cargo profile; null for <see cref="RustProfile"/>.</param>
     /// <exception cref="SetupException">Rust is missing, or reported an error; the message carries it.</exception>
     public static Task BuildRustAsync(
@@ -57,7 +66,8 @@ public static class Programs
         string step, IReadOnlyList<string> packages, string profile, Progress progress, CancellationToken cancellationToken)
     {
         var rust = await Setup.RustAsync(progress, cancellationToken);
-        string[] arguments = ["build", "--profile", profile, "--bins", .. packages.SelectMany(package => (string[])["--package", package])];
+        // Of a package that is named the library is wanted too, which other languages may load.
+        string[] arguments = ["build", "--profile", profile, .. packages.Count == 0 ? (string[])["--bins"] : [.. packages.SelectMany(package => (string[])["--package", package])]];
         await progress.StepAsync(step, report => RunAsync(
             rust.Program, arguments, rust.WorkspaceFolder, rust.Environment, report, cancellationToken));
     }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Numerics;
 using System.Text.Json.Nodes;
-using Google.Protobuf;
 using Grpc.Core;
 using Hybrid.Catalog.V1;
 using Hybrid.Pricing.V1;
@@ -11,20 +10,17 @@ namespace Hybrid.Tests.Contract.Pricing;
 /// <summary>The vectors of protos/testdata, against the C# oracle. Go and Rust run the same files in their own suites.</summary>
 public sealed class GoldenVectors
 {
-    private static readonly Dictionary<string, JsonNode> PricingVectors = Read("pricing");
-    private static readonly Dictionary<string, JsonNode> MoneyVectors = Read("money");
+    public static TheoryData<string> PricingCases => new(Vectors.Pricing.Keys);
 
-    public static TheoryData<string> PricingCases => new(PricingVectors.Keys);
-
-    public static TheoryData<string> MoneyCases => new(MoneyVectors.Keys);
+    public static TheoryData<string> MoneyCases => new(Vectors.Money.Keys);
 
     [Theory]
     [MemberData(nameof(PricingCases))]
     public void Pricing(string name)
     {
-        var vector = PricingVectors[name];
+        var vector = Vectors.Pricing[name];
         var catalog = new OracleCatalog(
-            Messages<Item>(vector, "items"), Messages<TaxRule>(vector, "taxRules"), Messages<Promotion>(vector, "promotions"));
+            Vectors.Messages<Item>(vector, "items"), Vectors.Messages<TaxRule>(vector, "taxRules"), Vectors.Messages<Promotion>(vector, "promotions"));
         var request = QuoteRequest.Parser.ParseJson(vector["request"]!.ToJsonString());
         var now = DateTimeOffset.Parse((string)vector["now"]!, CultureInfo.InvariantCulture);
 
@@ -43,7 +39,7 @@ public sealed class GoldenVectors
     [MemberData(nameof(MoneyCases))]
     public void Money(string name)
     {
-        var vector = MoneyVectors[name];
+        var vector = Vectors.Money[name];
         var share = PricingOracle.Share(Number(vector, "amount"), Number(vector, "ratePpm"));
         if ((bool?)vector["overflow"] == true)
             Assert.False(share >= long.MinValue && share <= long.MaxValue);
@@ -52,14 +48,4 @@ public sealed class GoldenVectors
     }
 
     private static BigInteger Number(JsonNode node, string name) => BigInteger.Parse((string)node[name]!, CultureInfo.InvariantCulture);
-
-    private static List<T> Messages<T>(JsonNode vector, string kind) where T : IMessage<T>, new() =>
-        [.. (vector["catalog"]![kind]?.AsArray() ?? []).Select(node => JsonParser.Default.Parse<T>(node!.ToJsonString()))];
-
-    /// <summary>The vectors of an area, by the name of their file and their own.</summary>
-    private static Dictionary<string, JsonNode> Read(string area) =>
-        Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "testdata", area), "*.json").Order(StringComparer.Ordinal)
-            .SelectMany(file => JsonNode.Parse(File.ReadAllText(file))!["cases"]!.AsArray()
-                .Select((vector, i) => (Name: $"{Path.GetFileNameWithoutExtension(file)}: {(string?)vector!["name"] ?? $"#{i}"}", Vector: vector!)))
-            .ToDictionary(vector => vector.Name, vector => vector.Vector);
 }

@@ -24,8 +24,11 @@ public sealed class ItemsParityTests(BarePlanes planes, ITestOutputHelper output
     {
         await SetUp.BuildTwinsAsync();
         await using var twin = await StartAsync(name, DatabaseUrl());
-        var failures = await ItemsCases.FailuresAsync(name, twin.Address, Planes.Database, differences);
-        Assert.True(failures.Count == 0, $"{string.Join('\n', failures)}\n{twin.Tail()}");
+        await twin.TestAsync(async () =>
+        {
+            var failures = await ItemsCases.FailuresAsync(name, twin.Address, Planes.Database, differences);
+            Assert.True(failures.Count == 0, string.Join('\n', failures));
+        });
         Assert.Empty(differences.Unused);
         Assert.Empty(differences.Needless);
     }

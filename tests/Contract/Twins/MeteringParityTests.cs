@@ -1,4 +1,6 @@
+using System.Text;
 using Confluent.Kafka;
+using Confluent.Kafka.Admin;
 using Google.Protobuf;
 using Hybrid.Pricing.V1;
 using Hybrid.Tests.Contract.Planes;
@@ -22,6 +24,8 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
         Assert.SkipWhen(Planes.KafkaIsStandIn, "The twin needs Kafka: the stand-in keeps no offsets of transactions.");
         await SetUp.BuildTwinsAsync();
         var usage = UniqueName("usage");
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = Planes.KafkaBootstrap }).Build();
+        await admin.CreateTopicsAsync([new TopicSpecification { Name = usage, NumPartitions = 2 }]);
         await using var twin = await RunningTwin.StartAsync("metering", Programs.Go("metering"), (port, _, _) => new()
         {
             ["HTTP_PORT"] = $"{port}",
@@ -29,14 +33,18 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
             ["GROUP_ID"] = UniqueName("group"),
             ["USAGE_TOPIC"] = usage,
         });
-        var (quotes, poison) = await ProduceAsync();
+        await twin.TestAsync(() => CompareAsync(EventReader.PartitionsOf(admin, Quotes).Count, usage));
+    }
 
+    private async Task CompareAsync(int partitions, string usage)
+    {
+        var (quotes, poison) = Produce(partitions);
         var expected = Sums(quotes.Select(OneWindow));
         foreach (var topic in (string[])["hybrid.usage.v1", usage])
         {
-            await Eventually.BecomesAsync(
+            var seen = await Eventually.BecomesAsync(
                 $"all quotes in the windows of {topic}", () => Windows(topic), windows => windows.Sum(window => window.Quotes) >= quotes.Count, TimeSpan.FromSeconds(60));
-            Assert.Equal(expected, Sums(Windows(topic)));
+            Assert.Equal(expected, Sums(seen));
         }
         var letters = await Eventually.BecomesAsync(
             "a dead letter of both for each poison", () => DeadLetters(poison), seen => seen.Count >= 2 * poison.Count, TimeSpan.FromSeconds(30));
@@ -45,10 +53,9 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
     }
 
     /// <summary>Quotes of several windows, in turn on all partitions, and poison among them.</summary>
-    private async Task<(List<QuoteResponse> Quotes, List<string> Poison)> ProduceAsync()
+    private (List<QuoteResponse> Quotes, List<string> Poison) Produce(int partitions)
     {
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = Planes.KafkaBootstrap }).Build();
-        var partitions = EventReader.PartitionsOf(admin, Quotes).Count;
+        using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = Planes.KafkaBootstrap }).Build();
         List<QuoteResponse> quotes = [];
         List<string> poison = [];
         for (var i = 0; i < 120; i++)
@@ -66,8 +73,10 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
             {
                 quotes.Add(quote);
             }
-            await EventWriter.ProduceAsync(Planes.KafkaBootstrap, Quotes, i % partitions, value, headers);
+            var message = new Message<Null, byte[]> { Value = value, Headers = [.. headers.Select(h => new Header(h.Key, Encoding.UTF8.GetBytes(h.Value)))] };
+            producer.Produce(new TopicPartition(Quotes, i % partitions), message);
         }
+        producer.Flush(Cancellation);
         return (quotes, poison);
     }
 

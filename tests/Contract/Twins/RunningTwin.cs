@@ -39,6 +39,19 @@ internal sealed class RunningTwin : IAsyncDisposable
     /// <summary>Its last lines, for the report of a failure.</summary>
     public string Tail() => string.Join('\n', process.Tail(30));
 
+    /// <summary>Runs a test on it, whose failure is reported with its last lines.</summary>
+    public async Task TestAsync(Func<Task> test)
+    {
+        try
+        {
+            await test();
+        }
+        catch (Exception e)
+        {
+            throw new InvalidOperationException($"{Name}: {e.Message}\n{Tail()}", e);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         await process.DisposeAsync();

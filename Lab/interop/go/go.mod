@@ -1,0 +1,3 @@
+module hybrid/interop
+
+go 1.26.0
