@@ -10,7 +10,7 @@ namespace Hybrid.Lab;
 internal sealed record Effort(string Name, int Rounds, TimeSpan Load, TimeSpan WarmUp, int Quotes, int Calls, bool Builds)
 {
     public static Effort Quick { get; } = new("quick", 3, TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(0.5), 60_000, 200_000, Builds: false);
-    public static Effort Full { get; } = new("full", 7, TimeSpan.FromSeconds(8), TimeSpan.FromSeconds(2), 400_000, 1_000_000, Builds: true);
+    public static Effort Full { get; } = new("full", 5, TimeSpan.FromSeconds(6), TimeSpan.FromSeconds(1.5), 300_000, 1_000_000, Builds: true);
 }
 
 /// <summary>A measurement could not be made. The message says why, and what to do.</summary>

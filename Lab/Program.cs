@@ -10,7 +10,7 @@ if (Environment.GetEnvironmentVariable("HYBRID_RUST_PROFILE") is null or "")
 var list = new Option<bool>("--list") { Description = "List the scenarios with their questions, and end." };
 var quick = new Option<bool>("--quick") { Description = "Two minutes of measuring: fewer and shorter rounds, so wider intervals." };
 var filter = new Option<string[]>("--filter") { Description = "Only scenarios whose name contains this; may be repeated.", HelpName = "TEXT" };
-var rounds = new Option<int?>("--rounds") { Description = "Rounds of each scenario [default: 7, quick: 3].", HelpName = "N" };
+var rounds = new Option<int?>("--rounds") { Description = "Rounds of each scenario [default: 5, quick: 3].", HelpName = "N" };
 var output = new Option<string>("--output")
 {
     Description = "Folder of report.md, report.html, charts and data.json.",

@@ -5,9 +5,11 @@ namespace Hybrid.Lab.Running;
 /// <summary>The twins, and the product's programs that they are compared with.</summary>
 internal static class LabTwins
 {
-    public const string RustItemsPackage = "twin-items";
+    public const string RustItemsPackage = "items-twin";
     public const string RustMeteringGroup = "metering";
-    public const string GoMeteringGroup = "twin-metering";
+    public const string GoMeteringGroup = "metering-go";
+
+    public const string GoUsageTopic = "hybrid.lab.usage.v1";
 
     /// <summary>Folder of <c>go.mod</c> of the Go twins.</summary>
     public static string GoModule { get; } = Path.Combine(Workspace.Root, "Lab/twins/go");
@@ -19,21 +21,23 @@ internal static class LabTwins
     {
         foreach (var program in (string[])["items", "pricing", "metering"])
             await Programs.BuildGoAsync(GoModule, $"./cmd/{program}", progress, cancellationToken);
-        await Programs.BuildRustAsync(["data-plane", "metering", "loadgen", RustItemsPackage, "twin-pricing", "pricing-ffi"], progress, cancellationToken: cancellationToken);
+        await Programs.BuildRustAsync(["data-plane", "metering", "loadgen", RustItemsPackage, "pricing-twin", "pricing-ffi"], progress, cancellationToken: cancellationToken);
         await Programs.BuildGoAsync(Path.Combine(Workspace.Root, "Lab/interop/go"), "./cmd/measure", progress, cancellationToken, Programs.CgoLinks());
     }
 
     public static Twin GoItems(string? database) => Items("Go", Programs.Go("items"), database);
 
-    public static Twin RustItems(string? database) => Items("Rust (Axum)", Programs.Rust("twin-items"), database);
+    public static Twin RustItems(string? database) => Items("Rust (Axum)", Programs.Rust("items"), database);
 
     public static Twin DataPlane(Stores stores) => Pricing("Rust, data-plane", Programs.Rust("data-plane"), stores);
 
-    public static Twin RustPricing(Stores stores) => Pricing("Rust, stock tonic", Programs.Rust("twin-pricing"), stores);
+    public static Twin RustPricing(Stores stores) => Pricing("Rust, stock tonic", Programs.Rust("pricing"), stores);
 
     public static Twin GoPricing(Stores stores) => Pricing("Go, grpc-go", Programs.Go("pricing"), stores);
 
-    public static Twin GoMetering(Stores stores, string name) => Metering("Go, sarama", Programs.Go("metering"), stores, name);
+    public static Twin GoMetering(Stores stores, string name) => Metering("Go, sarama", Programs.Go("metering"), stores, name)
+        // Its windows must not be booked a second time.
+        .With("Go, sarama", ("GROUP_ID", GoMeteringGroup), ("USAGE_TOPIC", GoUsageTopic));
 
     public static Twin RustMetering(Stores stores, string name) => Metering("Rust, metering", Programs.Rust("metering"), stores, name);
 

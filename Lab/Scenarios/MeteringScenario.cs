@@ -24,6 +24,8 @@ internal sealed class MeteringScenario : IScenario
         await bench.Stores.StartAsync(bench.CancellationToken);
         if (bench.Stores.KafkaIsStandIn)
             throw new LabException("metering needs a real Kafka: set HYBRID_KAFKA_HOME, or leave this scenario out by --filter.");
+        using (var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = bench.Stores.Kafka }).Build())
+            await admin.CreateTopicsAsync([new TopicSpecification { Name = LabTwins.GoUsageTopic, NumPartitions = 4, ReplicationFactor = 1 }]);
         var measurements = new List<Measurement>();
         (Twin Twin, string Group)[] twins =
             [(LabTwins.RustMetering(bench.Stores, "lab"), LabTwins.RustMeteringGroup), (LabTwins.GoMetering(bench.Stores, "lab"), LabTwins.GoMeteringGroup)];
