@@ -15,30 +15,42 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
 {
     private const string Quotes = "hybrid.quotes.v1";
     private static readonly DateTimeOffset Noon = new(2026, 1, 15, 12, 0, 0, TimeSpan.Zero);
+    private readonly List<QuoteResponse> quotes = [];
+    private readonly List<string> poison = [];
 
     protected override IReadOnlyList<string> Concerned => ["metering", "kafka"];
 
     [Fact]
-    public async Task Windows_and_dead_letters_are_the_same()
+    public async Task Windows_and_dead_letters_are_the_same_also_after_the_twin_was_killed()
     {
         Assert.SkipWhen(Planes.KafkaIsStandIn, "The twin needs Kafka: the stand-in keeps no offsets of transactions.");
         await SetUp.BuildTwinsAsync();
         var usage = UniqueName("usage");
         using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = Planes.KafkaBootstrap }).Build();
         await admin.CreateTopicsAsync([new TopicSpecification { Name = usage, NumPartitions = 2 }]);
-        await using var twin = await RunningTwin.StartAsync("metering", Programs.Go("metering"), (port, _, _) => new()
+        var group = UniqueName("group");
+        await using (var first = await StartAsync(group, usage))
         {
-            ["HTTP_PORT"] = $"{port}",
-            ["ConnectionStrings__kafka"] = Planes.KafkaBootstrap,
-            ["GROUP_ID"] = UniqueName("group"),
-            ["USAGE_TOPIC"] = usage,
-        });
-        await twin.TestAsync(() => CompareAsync(EventReader.PartitionsOf(admin, Quotes).Count, usage));
+            // It counts something before it ends, and nothing of that twice after it.
+            Produce(EventReader.PartitionsOf(admin, Quotes).Count);
+            await first.TestAsync(() => Eventually.BecomesAsync("a window", () => Windows(usage), windows => windows.Count > 0));
+            Produce(EventReader.PartitionsOf(admin, Quotes).Count);
+            await first.KillAsync();
+        }
+        await using var twin = await StartAsync(group, usage);
+        await twin.TestAsync(() => CompareAsync(usage));
     }
 
-    private async Task CompareAsync(int partitions, string usage)
+    private Task<RunningTwin> StartAsync(string group, string usage) => RunningTwin.StartAsync("metering", Programs.Go("metering"), (port, _, _) => new()
     {
-        var (quotes, poison) = Produce(partitions);
+        ["HTTP_PORT"] = $"{port}",
+        ["ConnectionStrings__kafka"] = Planes.KafkaBootstrap,
+        ["GROUP_ID"] = group,
+        ["USAGE_TOPIC"] = usage,
+    });
+
+    private async Task CompareAsync(string usage)
+    {
         var expected = Sums(quotes.Select(OneWindow));
         foreach (var topic in (string[])["hybrid.usage.v1", usage])
         {
@@ -53,11 +65,9 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
     }
 
     /// <summary>Quotes of several windows, in turn on all partitions, and poison among them.</summary>
-    private (List<QuoteResponse> Quotes, List<string> Poison) Produce(int partitions)
+    private void Produce(int partitions)
     {
         using var producer = new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = Planes.KafkaBootstrap }).Build();
-        List<QuoteResponse> quotes = [];
-        List<string> poison = [];
         for (var i = 0; i < 120; i++)
         {
             // Late and early ones too: a window is that of the quote's own time.
@@ -99,7 +109,6 @@ public sealed class MeteringParityTests(BarePlanes planes, ITestOutputHelper out
             Send(i, Headers(id, "hybrid.pricing.quotes.priced.v1"), record.ToByteArray());
         }
         producer.Flush(Cancellation);
-        return (quotes, poison);
 
         void Send(int number, Dictionary<string, string> headers, byte[] value)
         {

@@ -20,6 +20,7 @@ namespace Hybrid.Tests.Contract.Twins;
 /// <summary>The data plane and the pricing twins answer alike, but for the table in Lab/twins/README.md, and report what they answer.</summary>
 public sealed class PricingParityTests(BarePlanes planes, ITestOutputHelper output) : PlanesTest(planes, output)
 {
+    private const string NeedsKafka = "The Go twin needs Kafka: sarama's idempotent producer asks for more than the stand-in has.";
     private readonly Differences differences = new("data-plane", "Go", "Rust");
 
     protected override IReadOnlyList<string> Concerned => ["kafka"];
@@ -30,20 +31,12 @@ public sealed class PricingParityTests(BarePlanes planes, ITestOutputHelper outp
     [InlineData("Rust")]
     public async Task Answers_as_the_vectors_the_oracle_and_the_table_say_and_reports_every_quote(string name)
     {
-        Assert.SkipWhen(name == "Go" && Planes.KafkaIsStandIn, "The Go twin needs Kafka: sarama's idempotent producer asks for more than the stand-in has.");
+        Assert.SkipWhen(name == "Go" && Planes.KafkaIsStandIn, NeedsKafka);
         await SetUp.BuildTwinsAsync();
         await using var control = new ScriptedControlPlane();
         await control.StartAsync();
         var node = $"twin-{name}";
-        await using var twin = await RunningTwin.StartAsync(name, Program(name), (port, other, state) => new()
-        {
-            ["NODE_ID"] = node,
-            ["GRPC_PORT"] = $"{port}",
-            ["HTTP_PORT"] = $"{other}",
-            ["STATE_DIR"] = state,
-            ["CONTROL_PLANE_GRPC"] = $"{control.Address}",
-            ["ConnectionStrings__kafka"] = Planes.KafkaBootstrap,
-        });
+        await using var twin = await StartAsync(name, node, control.Address);
         using var channel = GrpcChannel.ForAddress(twin.Address);
         var cases = new PricingCases(name, channel, OfferAsync, differences);
 
@@ -68,6 +61,31 @@ public sealed class PricingParityTests(BarePlanes planes, ITestOutputHelper outp
         }
     }
 
+    [Theory]
+    [InlineData("Go")]
+    [InlineData("Rust")]
+    public async Task Follows_the_control_plane_by_its_changes(string name)
+    {
+        Assert.SkipWhen(name == "Go" && Planes.KafkaIsStandIn, NeedsKafka);
+        await SetUp.BuildTwinsAsync();
+        var (item, rule) = (await CreateItemAsync(1_000), await CreateTaxRuleAsync(190_000));
+        var node = $"follower-{name}";
+        await using var twin = await StartAsync(name, node, Planes.ControlPlaneGrpc);
+        using var client = new DataPlaneNode(node, twin.Address, twin.Address);
+        await twin.TestAsync(async () =>
+        {
+            Assert.Equal(1_190, (await WaitForVersionAsync(client, Basket((item.Sku, 1)), rule.Version)).GrossMinor);
+            item.UnitPrice.MinorUnits = 2_000;
+            var changed = (await Planes.Catalog.UpdateItemAsync(new() { Item = item }, cancellationToken: Cancellation)).Item;
+            Assert.Equal(2_380, (await WaitForVersionAsync(client, Basket((item.Sku, 1)), changed.Version)).GrossMinor);
+            await Planes.Catalog.DeleteItemAsync(new() { Sku = item.Sku, Version = changed.Version }, cancellationToken: Cancellation);
+            await Eventually.HoldsAsync("the item to be gone", () => CodeAsync(client, Basket((item.Sku, 1))), code => code == StatusCode.NotFound);
+            await Eventually.HoldsAsync(
+                "the fleet to say so", async () => (await Planes.Fleet.ListNodesAsync(new())).Nodes,
+                nodes => nodes.Any(n => n.NodeId == node && n.Connected && n.AppliedVersion > changed.Version && n.Rejects.Count == 0));
+        });
+    }
+
     [Fact]
     public async Task A_server_that_skips_validation_and_reports_nothing_fails()
     {
@@ -81,6 +99,29 @@ public sealed class PricingParityTests(BarePlanes planes, ITestOutputHelper outp
         Assert.Contains(failures, failure => failure.StartsWith("random", StringComparison.Ordinal));
         Assert.DoesNotContain(failures, failure => failure.StartsWith("discounts", StringComparison.Ordinal));
         Assert.NotEmpty(Unreported(cases, "cheat"));
+    }
+
+    private Task<RunningTwin> StartAsync(string name, string node, Uri controlPlane) => RunningTwin.StartAsync(name, Program(name), (port, other, state) => new()
+    {
+        ["NODE_ID"] = node,
+        ["GRPC_PORT"] = $"{port}",
+        ["HTTP_PORT"] = $"{other}",
+        ["STATE_DIR"] = state,
+        ["CONTROL_PLANE_GRPC"] = $"{controlPlane}",
+        ["ConnectionStrings__kafka"] = Planes.KafkaBootstrap,
+    });
+
+    private static async Task<StatusCode> CodeAsync(DataPlaneNode node, QuoteRequest request)
+    {
+        try
+        {
+            await node.Pricing.QuoteAsync(request, cancellationToken: Cancellation);
+            return StatusCode.OK;
+        }
+        catch (RpcException e)
+        {
+            return e.StatusCode;
+        }
     }
 
     private static string Program(string name) => name switch
