@@ -43,6 +43,7 @@ public abstract class RunningSystem : IAsyncLifetime
 
     public HttpClient Http { get; } = new();
     public Uri ControlPlaneHttp => addresses.ControlPlaneHttp;
+    public Uri ControlPlaneGrpc => addresses.ControlPlaneGrpc;
 
     /// <summary>Connection string, for programs that a test starts itself.</summary>
     public string DatabaseConnection => addresses.Database;

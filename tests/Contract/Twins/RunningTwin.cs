@@ -52,6 +52,9 @@ internal sealed class RunningTwin : IAsyncDisposable
         }
     }
 
+    /// <summary>Ends it at once, in the middle of what it does.</summary>
+    public Task KillAsync() => process.SignalAsync("KILL");
+
     public async ValueTask DisposeAsync()
     {
         await process.DisposeAsync();

@@ -33,12 +33,15 @@ func main() { program.Main(run) }
 type settings struct {
 	nodeID, address, controlPlane string
 	brokers                       []string
+	standIn                       bool
 	topic                         string
 	maxStaleness                  time.Duration
 }
 
 func read() (settings, error) {
-	s := settings{topic: program.Optional("QUOTES_TOPIC", "hybrid.quotes.v1")}
+	s := settings{
+		topic: program.Optional("QUOTES_TOPIC", "hybrid.quotes.v1"), standIn: program.Optional("HYBRID_KAFKA_STAND_IN", "false") == "true",
+	}
 	var port, kafka string
 	for _, variable := range []struct {
 		name  string
@@ -68,7 +71,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	events, err := quotes.OpenEvents(s.brokers, s.topic, s.nodeID, log)
+	events, err := quotes.OpenEvents(s.brokers, s.standIn, s.topic, s.nodeID, log)
 	if err != nil {
 		return err
 	}

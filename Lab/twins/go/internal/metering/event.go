@@ -3,15 +3,21 @@ package metering
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/IBM/sarama"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	pricingv1 "hybrid/control-plane/gen/hybrid/pricing/v1"
 	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
 )
 
-const quotePriced = "hybrid.pricing.quote.priced.v1"
+// The types of records with one quote, and with many.
+const (
+	quotePriced  = "hybrid.pricing.quote.priced.v1"
+	quotesPriced = "hybrid.pricing.quotes.priced.v1"
+)
 
 // The years 1 to 9999, as google.protobuf.Timestamp has them.
 const (
@@ -26,8 +32,18 @@ func (p poison) Error() string { return string(p) }
 
 func poisoned(format string, args ...any) error { return poison(fmt.Sprintf(format, args...)) }
 
-// read returns the quotes of a record, which are valid. Its error is a poison.
-func read(m *sarama.ConsumerMessage) ([]*pricingv1.QuoteResponse, error) {
+// priced is one quote of a record.
+type priced struct {
+	// quote is valid, or err, a poison, says why it is not.
+	quote *pricingv1.QuoteResponse
+	err   error
+	// alone is the value of a record with this quote alone, and its trace; nil where the record is that.
+	alone []byte
+	trace []sarama.RecordHeader
+}
+
+// read returns the quotes of a record. Its error, a poison, says why there are none.
+func read(m *sarama.ConsumerMessage) ([]priced, error) {
 	for _, name := range []string{"ce_specversion", "ce_id", "ce_source", "ce_type"} {
 		if header(m, name) == "" {
 			return nil, poisoned("HEADER_MISSING: %s", name)
@@ -36,11 +52,15 @@ func read(m *sarama.ConsumerMessage) ([]*pricingv1.QuoteResponse, error) {
 	if header(m, "ce_specversion") != "1.0" {
 		return nil, poisoned("HEADER_INVALID: ce_specversion")
 	}
-	if header(m, "ce_type") != quotePriced {
+	kind := header(m, "ce_type")
+	if kind != quotePriced && kind != quotesPriced {
 		return nil, poisoned("HEADER_INVALID: ce_type")
 	}
 	if m.Value == nil {
 		return nil, poisoned("VALUE_MISSING")
+	}
+	if kind == quotesPriced {
+		return readMany(m.Value)
 	}
 	var event usagev1.QuotePriced
 	if err := proto.Unmarshal(m.Value, &event); err != nil {
@@ -49,7 +69,64 @@ func read(m *sarama.ConsumerMessage) ([]*pricingv1.QuoteResponse, error) {
 	if err := check(event.GetQuote()); err != nil {
 		return nil, err
 	}
-	return []*pricingv1.QuoteResponse{event.GetQuote()}, nil
+	return []priced{{quote: event.GetQuote()}}, nil
+}
+
+// readMany reads a QuotesPriced with its quotes as they came: one that cannot be read takes no other with it.
+func readMany(value []byte) ([]priced, error) {
+	var node []byte
+	var encoded [][]byte
+	for rest := value; len(rest) > 0; {
+		number, kind, length := protowire.ConsumeTag(rest)
+		if length < 0 {
+			return nil, poisoned("VALUE_INVALID: %v", protowire.ParseError(length))
+		}
+		field := rest[length:]
+		size := protowire.ConsumeFieldValue(number, kind, field)
+		if size < 0 {
+			return nil, poisoned("VALUE_INVALID: %v", protowire.ParseError(size))
+		}
+		rest = field[size:]
+		if number > 2 {
+			continue
+		}
+		content, ok := protowire.ConsumeBytes(field)
+		if kind != protowire.BytesType || ok < 0 || number == 1 && !utf8.Valid(content) {
+			return nil, poisoned("VALUE_INVALID: field %d", number)
+		}
+		if number == 1 {
+			node = content
+		} else {
+			encoded = append(encoded, content)
+		}
+	}
+	if len(encoded) == 0 {
+		return nil, poisoned("FIELD_INVALID: quotes")
+	}
+	quotes := make([]priced, len(encoded))
+	for n, one := range encoded {
+		if quotes[n] = readPriced(one); quotes[n].err != nil {
+			if len(node) > 0 {
+				quotes[n].alone = protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), node)
+			}
+			quotes[n].alone = protowire.AppendBytes(protowire.AppendTag(quotes[n].alone, 2, protowire.BytesType), one)
+		}
+	}
+	return quotes, nil
+}
+
+func readPriced(encoded []byte) priced {
+	var m usagev1.PricedQuote
+	if err := proto.Unmarshal(encoded, &m); err != nil {
+		return priced{err: poisoned("VALUE_INVALID: %v", err)}
+	}
+	p := priced{quote: m.GetQuote(), err: check(m.GetQuote())}
+	for _, h := range [...][2]string{{"traceparent", m.GetTraceparent()}, {"tracestate", m.GetTracestate()}} {
+		if p.err != nil && h[1] != "" {
+			p.trace = append(p.trace, sarama.RecordHeader{Key: []byte(h[0]), Value: []byte(h[1])})
+		}
+	}
+	return p
 }
 
 func header(m *sarama.ConsumerMessage, name string) string {

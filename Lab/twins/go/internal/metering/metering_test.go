@@ -1,6 +1,7 @@
 package metering
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"testing"
@@ -84,7 +85,7 @@ func TestASumThatWouldNotFitContinuesInAnotherRecord(t *testing.T) {
 
 func TestARecordThatIsNoQuoteIsPoison(t *testing.T) {
 	good := quote(1, "DE", line("a", 1, 10))
-	if quotes, err := read(message(t, good)); err != nil || len(quotes) != 1 || !proto.Equal(quotes[0], good) {
+	if quotes, err := read(message(t, good)); err != nil || len(quotes) != 1 || !proto.Equal(quotes[0].quote, good) {
 		t.Fatal(quotes, err)
 	}
 	for want, spoil := range map[string]func(*pricingv1.QuoteResponse, *sarama.ConsumerMessage){
@@ -119,8 +120,8 @@ func TestADeadLetterSaysWhyAndWhereAndIsCut(t *testing.T) {
 	m := message(t, quote(1, "DE", line("a", 1, 10)))
 	m.Key, m.Value = []byte("key"), make([]byte, maxDeadValue+1)
 	got := map[string]string{}
-	dead := deadLetter("dead", m, poison("WHY"))
-	for _, h := range dead.Headers {
+	letter := deadLetter("dead", dead{message: m, reason: poison("WHY")})
+	for _, h := range letter.Headers {
 		got[string(h.Key)] = string(h.Value)
 	}
 	for name, want := range map[string]string{
@@ -130,7 +131,47 @@ func TestADeadLetterSaysWhyAndWhereAndIsCut(t *testing.T) {
 			t.Errorf("%s is %q, not %q", name, got[name], want)
 		}
 	}
-	if dead.Value.Length() != maxDeadValue || dead.Key.Length() != 3 {
-		t.Errorf("the value has %d bytes", dead.Value.Length())
+	if letter.Value.Length() != maxDeadValue || letter.Key.Length() != 3 {
+		t.Errorf("the value has %d bytes", letter.Value.Length())
+	}
+}
+
+func TestOfManyQuotesOnlyThoseAtFaultAreSetAside(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	good, bad := quote(1, "DE", line("a", 1, 10)), quote(1, "DE", line("a", 1, 10))
+	bad.NetMinor++
+	m := message(t, good)
+	m.Headers[3].Value = []byte(quotesPriced)
+	value := func(quotes ...*usagev1.PricedQuote) []byte {
+		encoded, err := proto.Marshal(&usagev1.QuotesPriced{NodeId: "n", Quotes: quotes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return encoded
+	}
+	wrong := &usagev1.PricedQuote{Quote: bad, Traceparent: parent}
+	m.Value = value(&usagev1.PricedQuote{Quote: good}, wrong, &usagev1.PricedQuote{Quote: good})
+	// Not even a message.
+	m.Value = append(m.Value, 2<<3|2, 1, 0xff)
+	b := newBatch()
+	b.add(m)
+	if records := b.windows.take(); len(records) != 1 || records[0].GetQuotes() != 2 || b.quotes != 4 {
+		t.Errorf("got %v", records)
+	}
+	if len(b.dead) != 2 || b.dead[0].reason.Error() != "TOTALS_MISMATCH" || !strings.HasPrefix(b.dead[1].reason.Error(), "VALUE_INVALID") {
+		t.Fatalf("got %v", b.dead)
+	}
+	letter := deadLetter("dead", b.dead[0])
+	got := map[string]string{}
+	for _, h := range letter.Headers {
+		got[string(h.Key)] = string(h.Value)
+	}
+	alone, err := letter.Value.Encode()
+	if err != nil || !bytes.Equal(alone, value(wrong)) || got["dead-letter-index"] != "1" || got["traceparent"] != parent {
+		t.Errorf("got %x %v %v", alone, got, err)
+	}
+	m.Value = value()
+	if _, err := read(m); err == nil || err.Error() != "FIELD_INVALID: quotes" {
+		t.Errorf("got %v", err)
 	}
 }

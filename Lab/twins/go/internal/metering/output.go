@@ -41,35 +41,43 @@ func usageRecord(topic, source string, w *usagev1.UsageWindow) (*sarama.Producer
 	}, nil
 }
 
-// deadLetter returns the record with headers that say why and where it came from. What is too long is cut, and a header says
-// how long it was.
-func deadLetter(topic string, m *sarama.ConsumerMessage, reason error) *sarama.ProducerMessage {
-	key, value := m.Key[:min(len(m.Key), maxDeadKey)], m.Value[:min(len(m.Value), maxDeadValue)]
+// deadLetter returns the record, or the quote of it that is at fault, with headers that say why and where it came from. What is
+// too long is cut, and a header says how long it was.
+func deadLetter(topic string, d dead) *sarama.ProducerMessage {
+	m, whole := d.message, d.message.Value
+	if d.quote.alone != nil {
+		whole = d.quote.alone
+	}
+	key, value := m.Key[:min(len(m.Key), maxDeadKey)], whole[:min(len(whole), maxDeadValue)]
 	size := 0
 	for _, h := range m.Headers {
 		size += len(h.Key) + len(h.Value)
 	}
-	dead := &sarama.ProducerMessage{Topic: topic}
+	letter := &sarama.ProducerMessage{Topic: topic}
 	if key != nil {
-		dead.Key = sarama.ByteEncoder(key)
+		letter.Key = sarama.ByteEncoder(key)
 	}
 	if value != nil {
-		dead.Value = sarama.ByteEncoder(value)
+		letter.Value = sarama.ByteEncoder(value)
 	}
 	if size <= maxDeadHeaders {
 		for _, h := range m.Headers {
-			dead.Headers = append(dead.Headers, *h)
+			letter.Headers = append(letter.Headers, *h)
 		}
 	}
+	letter.Headers = append(letter.Headers, d.quote.trace...)
 	add := func(name, value string) {
-		dead.Headers = append(dead.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(value)})
+		letter.Headers = append(letter.Headers, sarama.RecordHeader{Key: []byte(name), Value: []byte(value)})
 	}
-	why := reason.Error()
+	why := d.reason.Error()
 	add("dead-letter-reason", why[:min(len(why), maxDeadReason)])
 	add("dead-letter-partition", strconv.Itoa(int(m.Partition)))
 	add("dead-letter-offset", strconv.FormatInt(m.Offset, 10))
-	if size > maxDeadHeaders || len(key) < len(m.Key) || len(value) < len(m.Value) {
-		add("dead-letter-truncated-from", strconv.Itoa(len(m.Key)+len(m.Value)))
+	if d.quote.alone != nil {
+		add("dead-letter-index", strconv.Itoa(d.index))
 	}
-	return dead
+	if size > maxDeadHeaders || len(key) < len(m.Key) || len(value) < len(whole) {
+		add("dead-letter-truncated-from", strconv.Itoa(len(m.Key)+len(whole)))
+	}
+	return letter
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// A batch is committed when it has this many records, or is this old.
+	// A batch is committed when it has this many records or quotes, or is this old.
 	maxRecords = 10_000
 	maxAge     = 200 * time.Millisecond
 	backoff    = time.Second
@@ -121,7 +121,7 @@ func (w *worker) consume(session sarama.ConsumerGroupSession, claim sarama.Consu
 				age.Reset(maxAge)
 			}
 			b.add(message)
-			if b.records >= maxRecords {
+			if b.records >= maxRecords || b.quotes >= maxRecords {
 				if err := commit(); err != nil {
 					return err
 				}
@@ -171,7 +171,7 @@ func (w *worker) committed(partition int32) (int64, error) {
 func (w *worker) commit(producer sarama.SyncProducer, partition int32, b *batch) error {
 	messages := make([]*sarama.ProducerMessage, 0, len(b.dead))
 	for _, d := range b.dead {
-		messages = append(messages, deadLetter(w.config.DeadLetterTopic(), d.message, d.reason))
+		messages = append(messages, deadLetter(w.config.DeadLetterTopic(), d))
 	}
 	for _, record := range b.windows.take() {
 		message, err := usageRecord(w.config.UsageTopic, "/hybrid/"+w.config.Group+"-"+w.config.Node, record)
@@ -206,13 +206,17 @@ type batch struct {
 	windows *windows
 	dead    []dead
 	records int
+	quotes  int
 	// next is the offset after the last record.
 	next int64
 }
 
+// dead is a record, or the quote of it with that index.
 type dead struct {
 	message *sarama.ConsumerMessage
 	reason  error
+	quote   priced
+	index   int
 }
 
 func newBatch() *batch { return &batch{windows: newWindows()} }
@@ -222,10 +226,15 @@ func (b *batch) add(m *sarama.ConsumerMessage) {
 	b.next = m.Offset + 1
 	quotes, err := read(m)
 	if err != nil {
-		b.dead = append(b.dead, dead{m, err})
+		b.dead = append(b.dead, dead{message: m, reason: err})
 		return
 	}
-	for _, quote := range quotes {
-		b.windows.add(quote)
+	b.quotes += len(quotes)
+	for n, quote := range quotes {
+		if quote.err != nil {
+			b.dead = append(b.dead, dead{m, quote.err, quote, n})
+			continue
+		}
+		b.windows.add(quote.quote)
 	}
 }

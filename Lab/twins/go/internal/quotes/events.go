@@ -34,8 +34,8 @@ type Events struct {
 	drained      chan struct{}
 }
 
-// OpenEvents connects to the brokers, one of which must answer.
-func OpenEvents(brokers []string, topic, nodeID string, log *slog.Logger) (*Events, error) {
+// OpenEvents connects to the brokers, one of which must answer. A stand-in for Kafka speaks an old version of the protocol.
+func OpenEvents(brokers []string, standIn bool, topic, nodeID string, log *slog.Logger) (*Events, error) {
 	config := sarama.NewConfig()
 	config.ClientID = nodeID
 	config.ChannelBufferSize = waiting
@@ -44,7 +44,10 @@ func OpenEvents(brokers []string, topic, nodeID string, log *slog.Logger) (*Even
 	config.Producer.Flush.Frequency = linger
 	config.Producer.Retry.Max = retries
 	config.Net.MaxOpenRequests = 1
-	config.Metadata.AllowAutoTopicCreation = true
+	if standIn {
+		config.Version = sarama.V2_1_0_0
+		config.ApiVersionsRequest = false
+	}
 	producer, err := sarama.NewAsyncProducer(brokers, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kafka: %w", err)

@@ -81,7 +81,7 @@ impl Events {
             source: self.source.as_bytes(),
             kind: TYPE,
             time: time.as_bytes(),
-            traceparent: &context.traceparent(),
+            traceparent: Some(&context.traceparent()),
             tracestate: state.as_ref().map(|state| state.as_str().as_bytes()),
         };
         let headers = event.headers().fold(OwnedHeaders::default(), |all, (key, value)| {
