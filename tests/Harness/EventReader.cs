@@ -50,8 +50,27 @@ internal static class EventReader
 
     /// <summary>The quotes of one jurisdiction that have an event.</summary>
     public static List<QuoteResponse> ReadQuotes(RunningSystem system, string jurisdiction) =>
-        [.. ReadAll(system.KafkaBootstrap, "hybrid.quotes.v1").Messages(QuotePriced.Parser)
-            .Select(e => e.Message.Quote).Where(quote => quote?.Jurisdiction == jurisdiction)];
+        [.. Quotes(ReadAll(system.KafkaBootstrap, "hybrid.quotes.v1")).Where(quote => quote.Jurisdiction == jurisdiction)];
+
+    /// <summary>The quotes in records of either type, in their order; records that cannot be read are poison that a test has put there.</summary>
+    public static IEnumerable<QuoteResponse> Quotes(IEnumerable<SeenRecord> records)
+    {
+        foreach (var record in records)
+        {
+            SeenRecord[] one = [record];
+            var quotes = record.Headers.GetValueOrDefault("ce_type") switch
+            {
+                "hybrid.pricing.quotes.priced.v1" => one.Messages(QuotesPriced.Parser).SelectMany(e => e.Message.Quotes, (_, priced) => priced.Quote),
+                "hybrid.pricing.quote.priced.v1" => one.Messages(QuotePriced.Parser).Select(e => e.Message.Quote),
+                _ => [],
+            };
+            foreach (var quote in quotes)
+            {
+                if (quote is not null)
+                    yield return quote;
+            }
+        }
+    }
 
     /// <summary>The messages of a topic that can be read as such; the others are poison that a test has put there.</summary>
     public static IEnumerable<(SeenRecord Record, T Message)> Messages<T>(this IEnumerable<SeenRecord> records, MessageParser<T> parser) where T : IMessage<T>

@@ -1,7 +1,6 @@
 using System.Text;
 using Hybrid.Pricing.V1;
 using Hybrid.Tests.Contract.Planes;
-using Hybrid.Usage.V1;
 
 namespace Hybrid.Tests.Contract.Stores;
 
@@ -40,9 +39,5 @@ public sealed class StoreTests(BarePlanes planes, ITestOutputHelper output) : Pl
         Assert.Equal(Sums.Of(events), await Sums.OfLedgerAsync(Planes.Database, Jurisdiction));
     }
 
-    private List<QuoteResponse> OwnQuotes() =>
-    [
-        .. EventReader.ReadAll(Planes.KafkaBootstrap, "hybrid.quotes.v1").Messages(QuotePriced.Parser)
-            .Where(e => e.Message.Quote?.Jurisdiction == Jurisdiction).Select(e => e.Message.Quote!),
-    ];
+    private List<QuoteResponse> OwnQuotes() => EventReader.ReadQuotes(Planes, Jurisdiction);
 }

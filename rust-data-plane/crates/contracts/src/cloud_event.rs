@@ -9,8 +9,8 @@ pub struct CloudEvent<'a> {
     pub kind: &'a [u8],
     /// When it happened, by RFC 3339.
     pub time: &'a [u8],
-    /// W3C's `traceparent`.
-    pub traceparent: &'a [u8],
+    /// W3C's `traceparent`, where one operation has caused it.
+    pub traceparent: Option<&'a [u8]>,
     /// W3C's `tracestate`, where there is one.
     pub tracestate: Option<&'a [u8]>,
 }
@@ -28,9 +28,9 @@ impl<'a> CloudEvent<'a> {
             ("ce_type", self.kind),
             ("ce_time", self.time),
             ("content-type", b"application/protobuf"),
-            ("traceparent", self.traceparent),
         ]
         .into_iter()
+        .chain(self.traceparent.map(|parent| ("traceparent", parent)))
         .chain(self.tracestate.map(|state| ("tracestate", state)))
     }
 }

@@ -79,7 +79,7 @@ async fn a_unary_quote_allocates_little() {
     session.update(whole("first", 3, resources)).await.unwrap();
     session.ack().await.unwrap();
 
-    let events = Arc::new(Events::new("node-1", &cluster.bootstrap_servers()).unwrap());
+    let events = Arc::new(Events::new("node-1", &cluster.bootstrap_servers(), 1).unwrap());
     let meter = Meter::default();
     let quotes = Quotes::new(snapshots, Arc::clone(&events), Tracer::disconnected(), None);
     let pricing = Pricing::new(quotes, Drain::new().draining(), &meter);

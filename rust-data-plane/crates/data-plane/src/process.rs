@@ -71,7 +71,7 @@ impl Process {
             listeners(config.http, config.workers).map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
 
         let meter = telemetry.meter();
-        let events = Arc::new(Events::new(&config.node_id, &config.kafka).map_err(Failure::other)?);
+        let events = Arc::new(Events::new(&config.node_id, &config.kafka, config.workers).map_err(Failure::other)?);
         events.register(&meter);
         let watcher = watch(&events)?;
 
@@ -97,6 +97,7 @@ impl Process {
                 grpc: (grpc, grpc_places.clone()),
                 http: (http, http_places.clone()),
                 pricing: pricing.clone(),
+                events: Arc::clone(&events),
                 routes: routes.clone(),
                 readiness: readiness.clone(),
                 draining: drain.draining(),

@@ -105,7 +105,6 @@ impl Quotes {
                 ("messaging.operation.type", "send".into()),
                 ("messaging.destination.name", TOPIC.into()),
                 ("messaging.message.id", quote.id.as_str().to_owned().into()),
-                ("messaging.kafka.message.key", quote.id.as_str().to_owned().into()),
             ],
             status: Status::Unset,
         });
@@ -120,6 +119,7 @@ pub(crate) struct Answered {
 }
 
 /// A UUIDv7, as text.
+#[derive(Clone, Copy)]
 pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
 
 impl QuoteId {

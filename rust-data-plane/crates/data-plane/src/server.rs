@@ -1,5 +1,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tonic::service::Routes;
 
+use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;
 
@@ -24,6 +26,7 @@ pub(crate) struct Worker {
     pub(crate) grpc: (StdListener, Places),
     pub(crate) http: (StdListener, Places),
     pub(crate) pricing: Pricing,
+    pub(crate) events: Arc<Events>,
     pub(crate) routes: Router,
     pub(crate) readiness: Readiness,
     pub(crate) draining: Draining,
@@ -71,13 +74,13 @@ impl Worker {
     pub(crate) fn spawn(self, number: usize) -> io::Result<JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            if let Err(error) = runtime.block_on(self.serve()) {
+            if let Err(error) = runtime.block_on(self.serve(number)) {
                 tracing::error!(%error, "a worker cannot serve");
             }
         })
     }
 
-    async fn serve(self) -> io::Result<()> {
+    async fn serve(self, number: usize) -> io::Result<()> {
         let (grpc, grpc_places) = (TcpListener::from_std(self.grpc.0)?, self.grpc.1);
         let (http, http_places) = (TcpListener::from_std(self.http.0)?, self.http.1);
         let (grpc_done, after_grpc) = oneshot::channel::<()>();
@@ -102,6 +105,7 @@ impl Worker {
         };
         tokio::select! {
             _ = async { tokio::join!(grpc, http) } => {}
+            () = self.events.attend(number) => {}
             () = forced => tracing::warn!("requests were still in flight at the drain's deadline"),
         }
         Ok(())

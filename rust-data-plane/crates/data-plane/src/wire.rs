@@ -132,6 +132,11 @@ pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
+/// Bytes that a varint takes.
+pub(crate) fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
 fn put_int(field: u8, value: i64, out: &mut Vec<u8>) {
     if value != 0 {
         out.push(field << 3 | VARINT);

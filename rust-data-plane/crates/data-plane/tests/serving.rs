@@ -48,18 +48,17 @@ async fn quotes_over_grpc_and_json_are_alike_and_reported() {
     assert_eq!(answer["lines"][0]["promotionCreatedVersion"], "4");
 
     let events = events(&cluster, 2);
-    let (event, headers) =
-        events.iter().find(|(event, _)| event.quote.as_ref().unwrap().quote_id == quote.quote_id).unwrap();
-    assert_eq!((event.node_id.as_str(), event.quote.as_ref()), ("node-1", Some(&quote)));
-    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let event = events.iter().find(|event| event.quote_id() == quote.quote_id).unwrap();
+    assert_eq!((event.node_id.as_str(), event.priced.quote.as_ref()), ("node-1", Some(&quote)));
+    let header = |name: &str| event.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     assert_eq!(header("ce_specversion"), Some("1.0"));
     assert_eq!(header("ce_id"), Some(quote.quote_id.as_str()));
     assert_eq!(header("ce_source"), Some("/hybrid/data-plane/node-1"));
-    assert_eq!(header("ce_type"), Some("hybrid.pricing.quote.priced.v1"));
+    assert_eq!(header("ce_type"), Some("hybrid.pricing.quotes.priced.v1"));
     assert_eq!(header("ce_time"), Some(quote.priced_at.unwrap().to_string().as_str()));
     assert_eq!(header("content-type"), Some("application/protobuf"));
     // The caller's trace, its decision not to record, and a span of the quote's own.
-    let traceparent = header("traceparent").unwrap();
+    let traceparent = event.priced.traceparent.as_str();
     assert!(traceparent.starts_with(&TRACE[..35]) && traceparent.ends_with("-00"), "{traceparent}");
     assert_ne!(traceparent, TRACE);
 }
@@ -476,10 +475,9 @@ async fn tracestate_goes_with_its_traceparent_and_bad_ones_are_dropped() {
 
     let events = events(&cluster, expected.len());
     for (quote_id, continued, state) in expected {
-        let (_, headers) = events.iter().find(|(event, _)| event.quote.as_ref().unwrap().quote_id == quote_id).unwrap();
-        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        assert_eq!(header("tracestate"), state, "{headers:?}");
-        assert_eq!(header("traceparent").unwrap().starts_with(&TRACE[..35]), continued, "{headers:?}");
+        let event = events.iter().find(|event| event.quote_id() == quote_id).unwrap();
+        assert_eq!(event.priced.tracestate, state.unwrap_or_default());
+        assert_eq!(event.priced.traceparent.starts_with(&TRACE[..35]), continued, "{}", event.priced.traceparent);
     }
 }
 

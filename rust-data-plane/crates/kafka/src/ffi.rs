@@ -55,6 +55,7 @@ pub(crate) const RD_KAFKA_VTYPE_TOPIC: c_int = 1;
 pub(crate) const RD_KAFKA_VTYPE_PARTITION: c_int = 3;
 pub(crate) const RD_KAFKA_VTYPE_VALUE: c_int = 4;
 pub(crate) const RD_KAFKA_VTYPE_KEY: c_int = 5;
+pub(crate) const RD_KAFKA_VTYPE_OPAQUE: c_int = 6;
 pub(crate) const RD_KAFKA_VTYPE_MSGFLAGS: c_int = 7;
 pub(crate) const RD_KAFKA_VTYPE_TIMESTAMP: c_int = 8;
 pub(crate) const RD_KAFKA_VTYPE_HEADERS: c_int = 10;
@@ -69,6 +70,7 @@ pub(crate) struct rd_kafka_message_t {
     pub(crate) key: *mut c_void,
     pub(crate) key_len: size_t,
     pub(crate) offset: i64,
+    /// Of a record that was sent: what it was sent with as its opaque.
     pub(crate) _private: *mut c_void,
 }
 
@@ -106,6 +108,7 @@ pub(crate) union rd_kafka_vu_value {
     pub(crate) i32: i32,
     pub(crate) i64: i64,
     pub(crate) mem: Mem,
+    pub(crate) ptr: *mut c_void,
     pub(crate) headers: *mut rd_kafka_headers_t,
     pub(crate) _pad: [c_char; 64],
 }

@@ -33,9 +33,14 @@ pub trait Message {
 
     /// A copy in memory of its own.
     fn detach(&self) -> OwnedMessage {
+        self.detach_with(self.payload())
+    }
+
+    /// A copy in memory of its own, with another value.
+    fn detach_with(&self, payload: Option<&[u8]>) -> OwnedMessage {
         OwnedMessage {
             key: self.key().map(<[u8]>::to_vec),
-            payload: self.payload().map(<[u8]>::to_vec),
+            payload: payload.map(<[u8]>::to_vec),
             topic: self.topic(),
             partition: self.partition(),
             offset: self.offset(),

@@ -30,6 +30,8 @@ pub struct Delivery<'a> {
     pub result: DeliveryResult,
     /// Whether a broker may have written it although it is reported as lost: its request was sent, and not answered.
     pub may_be_written: bool,
+    /// The number that it was sent with.
+    pub tag: usize,
 }
 
 /// Callbacks of a producer.
@@ -50,13 +52,14 @@ pub struct BaseRecord<'a> {
     payload: Option<&'a [u8]>,
     timestamp: Option<i64>,
     headers: Option<OwnedHeaders>,
+    tag: usize,
 }
 
 #[expect(missing_docs, reason = "named for what they set")]
 impl<'a> BaseRecord<'a> {
     /// A record without key and value.
     pub fn to(topic: &'a str) -> Self {
-        Self { topic, partition: None, key: None, payload: None, timestamp: None, headers: None }
+        Self { topic, partition: None, key: None, payload: None, timestamp: None, headers: None, tag: 0 }
     }
 
     #[must_use]
@@ -88,6 +91,13 @@ impl<'a> BaseRecord<'a> {
     #[must_use]
     pub fn timestamp(mut self, timestamp: i64) -> Self {
         self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// A number of the caller's, which comes back with what becomes of the record.
+    #[must_use]
+    pub fn tag(mut self, tag: usize) -> Self {
+        self.tag = tag;
         self
     }
 
@@ -200,6 +210,7 @@ unsafe extern "C" fn on_delivery<C: ProducerContext>(
             result: RDKafkaErrorCode::check(message.err, KafkaError::MessageProduction)
                 .map(|()| (message.partition, message.offset)),
             may_be_written: ffi::rd_kafka_message_status(message) != ffi::RD_KAFKA_MSG_STATUS_NOT_PERSISTED,
+            tag: message._private.addr(),
         });
     }
 }
@@ -208,7 +219,7 @@ impl<C: ProducerContext> Producer for BaseProducer<C> {
     fn send(&self, record: BaseRecord<'_>) -> KafkaResult<()> {
         const NONE: ffi::rd_kafka_vu_t = ffi::rd_kafka_vu_t { vtype: 0, u: ffi::rd_kafka_vu_value { i64: 0 } };
         let topic = c_string(record.topic)?;
-        let mut args = [NONE; 7];
+        let mut args = [NONE; 8];
         let mut count = 0;
         let mut push = |vtype, u| {
             args[count] = ffi::rd_kafka_vu_t { vtype, u };
@@ -218,6 +229,8 @@ impl<C: ProducerContext> Producer for BaseProducer<C> {
             |bytes: &[u8]| ffi::rd_kafka_vu_value { mem: ffi::Mem { ptr: bytes.as_ptr().cast(), size: bytes.len() } };
         push(ffi::RD_KAFKA_VTYPE_TOPIC, ffi::rd_kafka_vu_value { cstr: topic.as_ptr() });
         push(ffi::RD_KAFKA_VTYPE_MSGFLAGS, ffi::rd_kafka_vu_value { i: ffi::RD_KAFKA_MSG_F_COPY });
+        // Never followed.
+        push(ffi::RD_KAFKA_VTYPE_OPAQUE, ffi::rd_kafka_vu_value { ptr: std::ptr::without_provenance_mut(record.tag) });
         if let Some(partition) = record.partition {
             push(ffi::RD_KAFKA_VTYPE_PARTITION, ffi::rd_kafka_vu_value { i32: partition });
         }

@@ -3,15 +3,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use contracts::hybrid::usage::v1::UsageWindow;
 use kafka::Message;
-use kafka::message::{BorrowedMessage, Header, OwnedMessage};
+use kafka::message::{Header, OwnedMessage};
 use telemetry::{Link, TraceState};
 
-use crate::event::{self, Poison};
+use crate::dead::Dead;
+use crate::event::{self, Poison, Priced};
 use crate::windows::Windows;
 
 /// A batch is closed when it is this old or this large.
 const MAX_AGE: Duration = Duration::from_millis(200);
 pub(crate) const MAX_RECORDS: usize = 10_000;
+/// It holds at most those of one more record.
+const MAX_QUOTES: usize = 10_000;
 /// Quotes that a batch's span links to.
 const MAX_LINKS: usize = 32;
 
@@ -19,10 +22,12 @@ const MAX_LINKS: usize = 32;
 #[derive(Default)]
 pub(crate) struct Batch {
     windows: Windows,
-    dead: Vec<(OwnedMessage, Poison)>,
+    dead: Vec<Dead>,
     /// The next offset to read, by partition.
     next: BTreeMap<i32, i64>,
     records: usize,
+    /// Quotes in them. A record that cannot be read counts for one.
+    quotes: usize,
     /// The record of a batch that may have only one.
     alone: Option<OwnedMessage>,
     opened: Option<(Instant, SystemTime)>,
@@ -33,34 +38,65 @@ pub(crate) struct Batch {
 /// A batch that is ready for its transaction, which may be attempted more than once.
 pub(crate) struct Closed {
     pub(crate) windows: Vec<UsageWindow>,
-    pub(crate) dead: Vec<(OwnedMessage, Poison)>,
+    pub(crate) dead: Vec<Dead>,
     /// Whether the dead letters go without what the records are made of, so that a broker takes them.
     pub(crate) bare: bool,
     alone: Option<OwnedMessage>,
+    /// Which quote of the record each window is of, where the quotes of the only record are counted apart.
+    apart: Option<Vec<usize>>,
     pub(crate) next: BTreeMap<i32, i64>,
     pub(crate) records: usize,
+    pub(crate) quotes: usize,
     pub(crate) links: Vec<Link>,
     pub(crate) start: SystemTime,
 }
 
 impl Closed {
-    /// Gives up on a record that a broker refuses for what it is: a batch of one becomes a dead letter, and a dead letter loses
-    /// the record's own bytes. False when nothing is left to be given up, or the batch has other records.
-    pub(crate) fn give_up(&mut self, reason: &str) -> bool {
+    /// Whether each window is of one quote, so that a refusal tells whose it is.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.apart.is_some()
+    }
+
+    /// Gives up on a record that a broker refuses for what it is: the quotes of a batch of one record are counted apart, so that
+    /// it shows which of them is at fault, and a dead letter loses the record's own bytes. False when nothing is left to be given
+    /// up, or the batch has other records.
+    pub(crate) fn give_up(&mut self) -> bool {
         if self.records != 1 || self.bare {
             return false;
         }
-        match self.alone.take() {
-            Some(message) if self.dead.is_empty() => {
-                self.windows.clear();
-                self.dead.push((message, Poison::Refused(reason.into())));
-                true
-            }
-            _ => {
-                self.bare = !self.dead.is_empty();
-                self.bare
+        if self.apart.is_none() && !self.windows.is_empty() && self.alone.is_some() {
+            self.count_apart();
+            return true;
+        }
+        self.bare = !self.dead.is_empty();
+        self.bare
+    }
+
+    fn count_apart(&mut self) {
+        let Some(message) = &self.alone else { return };
+        // It was read before.
+        let Ok(record) = event::read(&message.headers(), message.payload()) else { return };
+        let (mut windows, mut indices) = (Vec::new(), Vec::new());
+        for (index, quote) in record.quotes.into_iter().enumerate() {
+            let mut own = Windows::default();
+            if quote.quote.is_ok_and(|quote| own.add(quote)) {
+                windows.extend(own.take());
+                indices.push(index);
             }
         }
+        (self.windows, self.apart) = (windows, Some(indices));
+    }
+
+    /// Makes a dead letter of the quote whose window, the one at `position`, a broker has refused.
+    pub(crate) fn set_aside(&mut self, position: usize, reason: &str) {
+        let (Some(message), Some(indices)) = (&self.alone, &mut self.apart) else { return };
+        let headers = message.headers();
+        // It was read before.
+        let Ok(record) = event::read(&headers, message.payload()) else { return };
+        let index = indices.remove(position);
+        self.windows.remove(position);
+        let poison = Poison::Refused(reason.into());
+        self.dead.push(Dead::quote(message, &headers, &record, index, &record.quotes[index], poison));
     }
 
     /// The `tracestate` that all the quotes it links to have. Quotes of several traces have none in common.
@@ -72,41 +108,54 @@ impl Closed {
 
 impl Batch {
     /// Adds a record; one that is to stay `alone` in its batch is kept as it came.
-    pub(crate) fn add(&mut self, message: &BorrowedMessage<'_>, alone: bool) {
+    pub(crate) fn add(&mut self, message: &impl Message, alone: bool) {
         self.alone = alone.then(|| message.detach());
         self.opened.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         self.records += 1;
         self.next.insert(message.partition(), message.offset() + 1);
         let headers = message.headers();
-        match event::read(&headers, message.payload()) {
-            Ok(quote) => {
-                // `read` has seen that the quote's sums fit and that it has a time.
-                if self.windows.add(quote) {
-                    self.link(&headers);
-                } else {
-                    self.dead.push((message.detach(), Poison::TotalsMismatch));
-                }
+        let mut record = match event::read(&headers, message.payload()) {
+            Ok(record) => record,
+            Err(poison) => {
+                self.quotes += 1;
+                return self.dead.push(Dead::record(message, poison));
             }
-            Err(poison) => self.dead.push((message.detach(), poison)),
+        };
+        self.quotes += record.quotes.len();
+        for index in 0..record.quotes.len() {
+            // It is read once more by who sets it aside.
+            let quote = std::mem::replace(&mut record.quotes[index].quote, Err(Poison::TotalsMismatch));
+            let poison = match quote {
+                // `read` has seen that the quote's sums fit and that it has a time.
+                Ok(quote) => {
+                    if self.windows.add(quote) {
+                        self.link(&record.quotes[index], &headers);
+                        continue;
+                    }
+                    Poison::TotalsMismatch
+                }
+                Err(poison) => poison,
+            };
+            self.dead.push(Dead::quote(message, &headers, &record, index, &record.quotes[index], poison));
         }
     }
 
-    fn link(&mut self, headers: &[Header<'_>]) {
+    fn link(&mut self, quote: &Priced, headers: &[Header<'_>]) {
         // Once these are full no other can take their place.
         if self.sampled.len() == MAX_LINKS {
             return;
         }
-        let Some(link) = event::cause(headers) else { return };
+        let Some(link) = quote.cause(headers) else { return };
         let links = if link.context.sampled { &mut self.sampled } else { &mut self.others };
         if links.len() < MAX_LINKS {
             links.push(link);
         }
     }
 
-    /// How long it may still wait for records; `None` when it must be closed. It holds at most `limit`.
+    /// How long it may still wait for records; `None` when it must be closed. It holds at most `limit` records.
     pub(crate) fn patience(&self, limit: usize) -> Option<Duration> {
         match self.opened {
-            _ if self.records >= limit => None,
+            _ if self.records >= limit || self.quotes >= MAX_QUOTES => None,
             None => Some(MAX_AGE),
             Some((opened, _)) => MAX_AGE.checked_sub(opened.elapsed()).filter(|left| !left.is_zero()),
         }
@@ -124,8 +173,10 @@ impl Batch {
             dead: batch.dead,
             bare: false,
             alone: batch.alone,
+            apart: None,
             next: batch.next,
             records: batch.records,
+            quotes: batch.quotes,
             links,
             start,
         })
@@ -134,5 +185,65 @@ impl Batch {
     /// Discards the batch.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
+    use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced};
+    use prost::Message as _;
+    use prost_types::Timestamp;
+
+    use super::*;
+
+    /// A record of so many quotes, each with a gross of 1.
+    fn record(quotes: usize) -> OwnedMessage {
+        let line = PricedLine { sku: "mug".into(), quantity: 1, gross_minor: 1, ..Default::default() };
+        let quote = QuoteResponse {
+            quote_id: "quote".into(),
+            currency_code: "EUR".into(),
+            jurisdiction: "DE".into(),
+            priced_at: Some(Timestamp::default()),
+            gross_minor: 1,
+            lines: vec![line],
+            ..Default::default()
+        };
+        let quotes = vec![PricedQuote { quote: Some(quote), ..Default::default() }; quotes];
+        let value = QuotesPriced { node_id: "node".into(), quotes }.encode_to_vec();
+        let headers = [
+            ("ce_specversion", &b"1.0"[..]),
+            ("ce_id", b"id"),
+            ("ce_source", b"/test"),
+            ("ce_type", b"hybrid.pricing.quotes.priced.v1"),
+        ];
+        OwnedMessage::unsent("hybrid.quotes.v1", b"id", &value, headers)
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_quotes_as_at_its_records() {
+        let mut batch = Batch::default();
+        batch.add(&record(MAX_QUOTES - 1), false);
+        assert!(batch.patience(MAX_RECORDS).is_some() && batch.patience(1).is_none());
+        batch.add(&record(1), false);
+        assert!(batch.patience(MAX_RECORDS).is_none());
+        let closed = batch.close().unwrap();
+        assert_eq!((closed.records, closed.quotes, closed.windows[0].quotes), (2, MAX_QUOTES, MAX_QUOTES as i64));
+    }
+
+    #[test]
+    fn quotes_of_a_record_that_is_refused_are_given_up_one_by_one() {
+        let mut batch = Batch::default();
+        batch.add(&record(3), true);
+        let mut closed = batch.close().unwrap();
+        assert!(!closed.is_apart() && closed.windows.len() == 1);
+        assert!(closed.give_up() && closed.is_apart());
+        assert_eq!(closed.windows.iter().map(|window| window.quotes).collect::<Vec<_>>(), [1, 1, 1]);
+        closed.set_aside(1, "too large");
+        closed.set_aside(1, "too large");
+        assert_eq!(closed.dead.iter().map(|dead| dead.index).collect::<Vec<_>>(), [Some(1), Some(2)]);
+        assert_eq!(closed.windows.len(), 1);
+        // Then only what the dead letters are made of is left.
+        assert!(closed.give_up() && closed.bare && !closed.give_up());
     }
 }

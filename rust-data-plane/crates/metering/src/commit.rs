@@ -7,7 +7,6 @@ use telemetry::{Kind, Span, Status, TraceContext};
 
 use crate::batch::Closed;
 use crate::delay::Delay;
-use crate::event::cause;
 use crate::output::{QUOTES, send_dead_letter, send_window};
 use crate::worker::{CALL, GROUP, Owned, Worker};
 
@@ -33,12 +32,14 @@ enum Outcome {
     Fatal(KafkaError),
     /// The batch was read from another topic than the one that is there now.
     OtherTopic,
+    /// It was rolled back, because a broker refuses the window at this position for what it is.
+    Refused(usize, KafkaError),
 }
 
 impl Worker {
     /// Commits the batch. It is read again when another member owns it, and after [`ATTEMPTS`] failures: then in smaller
-    /// batches, so that one of its records does not hold up the others. A record that is alone in its batch, and that brokers
-    /// refuse for what it is, becomes a dead letter; whatever else fails is tried for ever.
+    /// batches, so that one of its records does not hold up the others. Of a record that is alone in its batch, the quotes that
+    /// brokers refuse for what they are become dead letters; whatever else fails is tried for ever.
     pub(crate) fn commit_until_done(&self, batch: &mut Closed, owned: &mut Owned) -> KafkaResult<End> {
         let (mut delay, mut attempts) = (Delay::default(), 0);
         loop {
@@ -61,6 +62,11 @@ impl Worker {
                     self.metrics.aborted.add(1);
                     return Ok(End::OtherTopic);
                 }
+                Err(Outcome::Refused(position, error)) => {
+                    self.metrics.aborted.add(1);
+                    batch.set_aside(position, &error.to_string());
+                    continue;
+                }
                 Err(Outcome::Aborted(error)) => error,
             };
             let (trace_id, span_id, records) = (context.trace_id, context.span_id, batch.records);
@@ -79,8 +85,8 @@ impl Worker {
             match refusal {
                 // No other attempt at all of them succeeds.
                 Some(_) if records > 1 => return Ok(End::ReadAgain),
-                Some(refusal) if attempts >= ATTEMPTS => {
-                    if !batch.give_up(&refusal.to_string()) {
+                Some(_) if attempts >= ATTEMPTS => {
+                    if !batch.give_up() {
                         return Ok(End::ReadAgain);
                     }
                     attempts = 0;
@@ -108,22 +114,30 @@ impl Worker {
     }
 
     fn fill(&self, batch: &Closed, context: &TraceContext) -> Result<(), Outcome> {
-        for window in &batch.windows {
+        for (position, window) in batch.windows.iter().enumerate() {
             send_window(&self.producer, &self.source, window, context, batch.state())
                 .map_err(|error| self.sending(error))?;
+            if batch.is_apart() {
+                // The next one must not share its fate.
+                self.stop.watched(|| self.producer.flush(CALL)).map_err(Outcome::Aborted)?;
+                if let Some(refusal) = self.producer.context().take() {
+                    return Err(Outcome::Refused(position, refusal));
+                }
+            }
         }
-        for (message, poison) in &batch.dead {
-            // The trace of the record; without one, that of its batch.
-            let cause = cause(&message.headers()).map_or(*context, |link| link.context);
+        for dead in &batch.dead {
+            // The trace of what it is; without one, that of its batch.
+            let (cause, message) = (dead.cause.unwrap_or(*context), &dead.message);
             tracing::warn!(
                 trace_id = %cause.trace_id,
                 span_id = %cause.span_id,
                 partition = message.partition(),
                 offset = message.offset(),
-                reason = %poison,
+                index = dead.index,
+                reason = %dead.poison,
                 "a record goes to the dead letters"
             );
-            send_dead_letter(&self.producer, message, poison, batch.bare).map_err(|error| self.sending(error))?;
+            send_dead_letter(&self.producer, dead, batch.bare).map_err(|error| self.sending(error))?;
         }
         Ok(())
     }
@@ -196,7 +210,7 @@ impl Worker {
     fn committed(&self, batch: &Closed, context: TraceContext, took: Duration) {
         self.metrics.committed.add(1);
         self.metrics.duration.record(took);
-        self.metrics.processed.add(batch.records as u64);
+        self.metrics.processed.add(batch.quotes as u64);
         self.metrics.dead_lettered.add(batch.dead.len() as u64);
         self.metrics.windows.add(batch.windows.len() as u64);
         self.stop.succeeded();

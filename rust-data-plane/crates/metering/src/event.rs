@@ -1,18 +1,21 @@
 use contracts::hybrid::pricing::v1::QuoteResponse;
-use contracts::hybrid::usage::v1::QuotePriced;
+use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced};
 use kafka::message::Header;
-use prost::Message as _;
+use prost::Message;
+use prost::bytes::Bytes;
 use telemetry::{Link, TraceContext, TraceState};
 use thiserror::Error;
 
-const TYPE: &[u8] = b"hybrid.pricing.quote.priced.v1";
+/// Of a record with one quote.
+const ONE: &[u8] = b"hybrid.pricing.quote.priced.v1";
+/// Of a record with many.
+const MANY: &[u8] = b"hybrid.pricing.quotes.priced.v1";
 /// The years 1 to 9999, as `google.protobuf.Timestamp` has them.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Why a record is not a priced quote, or why its usage cannot be produced. It becomes the header `dead-letter-reason`.
+/// Why a record, or a quote of it, is not a priced one, or why its usage cannot be produced. It becomes the header `dead-letter-reason`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum Poison {
+pub(crate) enum Poison {
     #[error("HEADER_MISSING: {0}")]
     HeaderMissing(&'static str),
     #[error("HEADER_INVALID: {0}")]
@@ -31,10 +34,66 @@ pub enum Poison {
     Refused(String),
 }
 
+/// `QuotesPriced` on the wire, with its quotes as they came: one that cannot be read takes no other with it.
+#[derive(Clone, PartialEq, Message)]
+struct Encoded {
+    #[prost(string, tag = "1")]
+    node_id: String,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    quotes: Vec<Bytes>,
+}
+
+/// What a record holds.
+pub(crate) struct Record {
+    /// At least one.
+    pub(crate) quotes: Vec<Priced>,
+    /// The node that priced them, where the record may have many.
+    node_id: Option<String>,
+}
+
+/// One quote of a record.
+pub(crate) struct Priced {
+    /// The quote, or why it cannot be used.
+    pub(crate) quote: Result<QuoteResponse, Poison>,
+    /// Its own `traceparent` and `tracestate`; none where those of the record's headers hold.
+    pub(crate) trace: Option<(String, String)>,
+    encoded: Bytes,
+}
+
+impl Record {
+    /// The value of a record that holds `quote` alone; none where this one does.
+    pub(crate) fn alone(&self, quote: &Priced) -> Option<Vec<u8>> {
+        let node_id = self.node_id.clone()?;
+        Some(Encoded { node_id, quotes: vec![quote.encoded.clone()] }.encode_to_vec())
+    }
+}
+
+impl Priced {
+    fn read(encoded: Bytes) -> Self {
+        let (quote, trace) = match PricedQuote::decode(encoded.clone()) {
+            Ok(PricedQuote { quote, traceparent, tracestate }) => (valid(quote), Some((traceparent, tracestate))),
+            Err(error) => (Err(Poison::ValueInvalid(error)), None),
+        };
+        Self { quote, trace, encoded }
+    }
+
+    /// The operation that caused the event, where it is named. A `tracestate` that cannot be used is left out.
+    pub(crate) fn cause(&self, headers: &[Header<'_>]) -> Option<Link> {
+        match &self.trace {
+            Some((parent, state)) => link(parent.as_bytes(), (!state.is_empty()).then_some(state.as_bytes())),
+            None => cause(headers),
+        }
+    }
+}
+
 /// The operation that caused a record, where its headers name it. A `tracestate` that cannot be used is left out.
 pub(crate) fn cause(headers: &[Header<'_>]) -> Option<Link> {
-    let context = TraceContext::parse(header(headers, "traceparent")?).ok()?;
     let states = headers.iter().filter(|header| header.key == b"tracestate").filter_map(|header| header.value);
+    link(header(headers, "traceparent")?, states)
+}
+
+fn link<'a>(parent: &[u8], states: impl IntoIterator<Item = &'a [u8]>) -> Option<Link> {
+    let context = TraceContext::parse(parent).ok()?;
     Some(Link { context, state: TraceState::parse(states).map(TraceState::into_owned) })
 }
 
@@ -45,8 +104,8 @@ fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
 /// Reads a record of priced quotes.
 ///
 /// # Errors
-/// It is no valid event of a priced quote.
-pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<QuoteResponse, Poison> {
+/// It is no valid event of priced quotes, or of one.
+pub(crate) fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Poison> {
     let header = |name: &str| header(headers, name);
     for name in ["ce_specversion", "ce_id", "ce_source", "ce_type"] {
         if header(name).is_none_or(<[u8]>::is_empty) {
@@ -56,11 +115,27 @@ pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<QuoteRespons
     if header("ce_specversion") != Some(b"1.0") {
         return Err(Poison::HeaderInvalid("ce_specversion"));
     }
-    if header("ce_type") != Some(TYPE) {
-        return Err(Poison::HeaderInvalid("ce_type"));
+    let value = || value.ok_or(Poison::ValueMissing);
+    match header("ce_type") {
+        Some(MANY) => {
+            let Encoded { node_id, quotes } =
+                Encoded::decode(Bytes::copy_from_slice(value()?)).map_err(Poison::ValueInvalid)?;
+            if quotes.is_empty() {
+                return Err(Poison::FieldInvalid("quotes"));
+            }
+            Ok(Record { quotes: quotes.into_iter().map(Priced::read).collect(), node_id: Some(node_id) })
+        }
+        Some(ONE) => {
+            let event = QuotePriced::decode(value()?).map_err(Poison::ValueInvalid)?;
+            let priced = Priced { quote: Ok(valid(event.quote)?), trace: None, encoded: Bytes::new() };
+            Ok(Record { quotes: vec![priced], node_id: None })
+        }
+        _ => Err(Poison::HeaderInvalid("ce_type")),
     }
-    let event = QuotePriced::decode(value.ok_or(Poison::ValueMissing)?).map_err(Poison::ValueInvalid)?;
-    let quote = event.quote.ok_or(Poison::FieldInvalid("quote"))?;
+}
+
+fn valid(quote: Option<QuoteResponse>) -> Result<QuoteResponse, Poison> {
+    let quote = quote.ok_or(Poison::FieldInvalid("quote"))?;
     check(&quote)?;
     Ok(quote)
 }

@@ -4,6 +4,7 @@
 mod batch;
 mod commit;
 mod config;
+mod dead;
 mod delay;
 mod event;
 mod metrics;
@@ -16,7 +17,5 @@ mod windows;
 mod worker;
 
 pub use config::{Config, PROGRAM};
-pub use event::{Poison, read};
 pub use process::Process;
-
 pub use windows::{WINDOW_SECONDS, Windows};

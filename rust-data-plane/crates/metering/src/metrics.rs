@@ -23,10 +23,15 @@ impl Metrics {
     pub(crate) fn new(meter: &Meter) -> Self {
         let lag = Arc::<Mutex<BTreeMap<i32, i64>>>::default();
         let read = Arc::clone(&lag);
-        meter.gauge("hybrid.metering.lag", "{event}", "Events that are not yet in a usage window", move || {
-            let lag = read.lock().unwrap_or_else(PoisonError::into_inner);
-            (!lag.is_empty()).then(|| lag.values().sum::<i64>() as f64)
-        });
+        meter.gauge(
+            "hybrid.metering.lag",
+            "{record}",
+            "Records of events that are not yet in usage windows",
+            move || {
+                let lag = read.lock().unwrap_or_else(PoisonError::into_inner);
+                (!lag.is_empty()).then(|| lag.values().sum::<i64>() as f64)
+            },
+        );
         let refused = Arc::<AtomicU64>::default();
         let count = Arc::clone(&refused);
         meter.observed_counter(
@@ -45,8 +50,8 @@ impl Metrics {
             dead_lettered: counter("hybrid.metering.events.dead_lettered", "{event}", "Events that could not be read"),
             missing: counter(
                 "hybrid.metering.events.missing",
-                "{event}",
-                "Events that Kafka deleted before they were read",
+                "{record}",
+                "Records of events that Kafka deleted before they were read",
             ),
             windows: counter("hybrid.metering.windows", "{record}", "Usage windows produced"),
             committed: counter("hybrid.metering.transactions.committed", "{transaction}", "Transactions committed"),

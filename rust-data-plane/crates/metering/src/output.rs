@@ -6,12 +6,12 @@ use contracts::CloudEvent;
 use contracts::hybrid::usage::v1::UsageWindow;
 use kafka::Message;
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use kafka::message::{Header, OwnedHeaders, OwnedMessage};
+use kafka::message::{Header, OwnedHeaders};
 use kafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use prost::Message as _;
 use telemetry::{TraceContext, TraceState};
 
-use crate::event::Poison;
+use crate::dead::Dead;
 
 /// The topic of priced quotes.
 pub(crate) const QUOTES: &str = "hybrid.quotes.v1";
@@ -43,7 +43,7 @@ pub(crate) fn send_window<C: ProducerContext>(
         source: source.as_bytes(),
         kind: TYPE,
         time: time.as_bytes(),
-        traceparent: &traceparent,
+        traceparent: Some(&traceparent),
         tracestate: state.map(|state| state.as_str().as_bytes()),
     };
     let value = window.encode_to_vec();
@@ -55,16 +55,17 @@ pub(crate) fn send_window<C: ProducerContext>(
     })
 }
 
-/// Sends the record with headers that say why and where it came from. A broker must take it, so what is too long is cut, and
+/// Sends a dead letter with headers that say why and where it came from. A broker must take it, so what is too long is cut, and
 /// a header says how long it was; a `bare` one has nothing of the record.
 pub(crate) fn send_dead_letter<C: ProducerContext>(
     producer: &BaseProducer<C>,
-    message: &OwnedMessage,
-    poison: &Poison,
+    dead: &Dead,
     bare: bool,
 ) -> KafkaResult<()> {
+    let message = &dead.message;
     let (reason, partition, offset) =
-        (poison.to_string(), message.partition().to_string(), message.offset().to_string());
+        (dead.poison.to_string(), message.partition().to_string(), message.offset().to_string());
+    let index = dead.index.map(|index| index.to_string());
     let headers = message.headers();
     let (max_key, max_value, max_headers) = if bare { (0, 0, 0) } else { (MAX_KEY, MAX_VALUE, MAX_HEADERS) };
     let size = |header: &Header<'_>| header.key.len() + header.value.map_or(0, <[u8]>::len);
@@ -80,13 +81,17 @@ pub(crate) fn send_dead_letter<C: ProducerContext>(
             ("dead-letter-reason", Some(start(reason.as_bytes(), MAX_REASON))),
             ("dead-letter-partition", Some(partition.as_bytes())),
             ("dead-letter-offset", Some(offset.as_bytes())),
+            ("dead-letter-index", index.as_ref().map(String::as_bytes)),
             ("dead-letter-truncated-from", cut.as_ref().map(String::as_bytes)),
         ];
         let added = added
             .into_iter()
             .filter(|(_, value)| value.is_some())
             .map(|(key, value)| Header { key: key.as_bytes(), value });
-        let headers = kept.iter().copied().chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
+        let trace = if bare { &[][..] } else { &dead.trace[..] };
+        let trace = trace.iter().map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
+        let headers =
+            kept.iter().copied().chain(trace).chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
         let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);
         if let Some(key) = key {
             record = record.key(start(key, max_key));

@@ -213,7 +213,7 @@ impl Worker {
         self.lost(known.sum());
     }
 
-    /// Tells that at least `known` events are lost with a topic.
+    /// Tells that at least `known` records are lost with a topic.
     fn lost(&self, known: i64) {
         tracing::error!(
             topic = QUOTES,
@@ -222,7 +222,7 @@ impl Worker {
         );
         self.metrics.missing.add(known.unsigned_abs());
         self.stop.has_lost(format!(
-            "the topic of quotes was deleted and made anew; what was not read of the old one is lost, {known} events at least"
+            "the topic of quotes was deleted and made anew; what was not read of the old one is lost, {known} records at least"
         ));
     }
 

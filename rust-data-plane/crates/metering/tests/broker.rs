@@ -15,10 +15,13 @@ use kafka::producer::{BaseProducer, BaseRecord, Producer};
 use kafka::{ClientConfig, Message};
 use prost::Message as _;
 
-use crate::pipeline::{consumer, headers, metering, producer, send, usage};
+use crate::pipeline::{consumer, headers, metering, producer, send, send_many, usage};
 
 /// A paused member is fenced once it has missed heartbeats for its session timeout of 10 s.
 const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(13);
+
+/// Quotes in one record of the load.
+const PER_RECORD: i64 = 5;
 
 /// Quotes at a constant rate, until it is stopped.
 struct Load(Arc<AtomicBool>, JoinHandle<i64>);
@@ -30,8 +33,8 @@ impl Load {
         let sender = std::thread::spawn(move || {
             let (producer, mut next) = (producer(&kafka), 1);
             while !stopped.load(Ordering::Relaxed) {
-                send(&producer, next..next + 5);
-                next += 5;
+                send_many(&producer, next..next + PER_RECORD);
+                next += PER_RECORD;
                 sleep(Duration::from_millis(10));
             }
             next - 1
@@ -64,7 +67,7 @@ fn settled(kafka: &str, count: i64, mut meanwhile: impl FnMut()) -> (i64, i64) {
                 _ => 0,
             })
             .sum();
-        (sum >= count).then_some(())
+        (sum >= count / PER_RECORD).then_some(())
     });
     everything(kafka)
 }

@@ -9,14 +9,20 @@
 // Every record is a CloudEvent 1.0 in binary mode: headers ce_specversion, ce_id, ce_source, ce_type, ce_time, content-type
 // (application/protobuf), and W3C traceparent and, if the caller sent one, tracestate of the operation that caused it.
 //
-//   topic              key                            ce_type                          value
-//   hybrid.quotes.v1   quote id                       hybrid.pricing.quote.priced.v1   QuotePriced
-//   hybrid.usage.v1    "<currency>/<jurisdiction>"    hybrid.usage.window.v1           UsageWindow
-//   hybrid.catalog.v1  "<type>/<name>", compacted     hybrid.catalog.changed.v1        CatalogChanged; null when deleted
+//   topic              key                            ce_type                           value
+//   hybrid.quotes.v1   ce_id                          hybrid.pricing.quotes.priced.v1   QuotesPriced
+//   hybrid.quotes.v1   quote id                       hybrid.pricing.quote.priced.v1    QuotePriced
+//   hybrid.usage.v1    "<currency>/<jurisdiction>"    hybrid.usage.window.v1            UsageWindow
+//   hybrid.catalog.v1  "<type>/<name>", compacted     hybrid.catalog.changed.v1         CatalogChanged; null when deleted
+//
+// Data planes send QuotesPriced. Its ce_id and ce_time are those of its first quote; many operations cause it, so their traceparent
+// and tracestate are in the quotes and not in headers. QuotePriced is read as well: earlier data planes sent it.
 //
 // A record that cannot be read goes, bytes and headers as they came, to <topic>.dead-letter with the headers
 // dead-letter-reason, dead-letter-partition and dead-letter-offset added; its partition goes on. What a broker might not take is
-// cut, and dead-letter-truncated-from then says how many bytes key and value had.
+// cut, and dead-letter-truncated-from then says how many bytes key and value had. Of a QuotesPriced only the quote at fault is set
+// aside: the dead letter's value is a QuotesPriced with that quote alone, its bytes as they came, and dead-letter-index counts, from
+// 0, which one of the record it was.
 
 package usagev1
 

@@ -7,7 +7,7 @@ use kafka::message::OwnedMessage;
 use kafka::producer::{Delivery, ProducerContext};
 use kafka::{ClientContext, Message};
 
-/// What a waiting event takes beside its key and its value: its headers, and librdkafka's bookkeeping. Measured; a test holds
+/// What a waiting record takes beside its key and its value: its headers, and librdkafka's bookkeeping. Measured; a test holds
 /// it against the process's memory.
 const OVERHEAD: usize = 1_000;
 
@@ -19,16 +19,19 @@ pub(crate) struct Counts {
     pub(super) shed: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) returned: AtomicU64,
-    /// Bytes of memory that the waiting events take.
+    /// Events that a producer has, or has given back.
+    pub(super) waiting: AtomicU64,
+    /// Bytes of memory that they take.
     resident: AtomicU64,
     brokers_down: AtomicBool,
-    /// Events that a producer could not deliver and no broker has, in their order, and the error of the last one.
+    /// What a producer could not deliver and no broker has, and the error of the last one.
     back: Mutex<Back>,
 }
 
 #[derive(Default)]
 pub(super) struct Back {
-    pub(super) events: VecDeque<OwnedMessage>,
+    /// Records in their order, and the number of events in each.
+    pub(super) records: VecDeque<(OwnedMessage, usize)>,
     pub(super) reason: Option<String>,
 }
 
@@ -37,7 +40,7 @@ impl Counts {
         count.load(Ordering::Relaxed)
     }
 
-    /// Reserves the memory of an event; false where the waiting events then took more than `limit` bytes.
+    /// Reserves the memory of a record; false where the waiting events then took more than `limit` bytes.
     pub(super) fn reserve(&self, bytes: usize, limit: u64) -> bool {
         let cost = (bytes + OVERHEAD) as u64;
         if self.resident.fetch_add(cost, Ordering::Relaxed) + cost > limit {
@@ -47,7 +50,7 @@ impl Counts {
         true
     }
 
-    /// Gives the memory of an event back that waits no more.
+    /// Gives the memory of a record back that waits no more.
     pub(super) fn release(&self, bytes: usize) {
         self.resident.fetch_sub((bytes + OVERHEAD) as u64, Ordering::Relaxed);
     }
@@ -61,11 +64,11 @@ impl Counts {
         self.back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An event is to be handed over again.
-    pub(super) fn give_back(&self, event: OwnedMessage, reason: &KafkaError) {
-        self.returned.fetch_add(1, Ordering::Relaxed);
+    /// A record of so many events is to be handed over again.
+    pub(super) fn give_back(&self, record: OwnedMessage, events: usize, reason: &KafkaError) {
+        self.returned.fetch_add(events as u64, Ordering::Relaxed);
         let mut back = self.back();
-        back.events.push_back(event);
+        back.records.push_back((record, events));
         back.reason = Some(reason.to_string());
     }
 
@@ -81,38 +84,52 @@ impl Counts {
     }
 }
 
-/// Bytes of an event's key and value.
-pub(super) fn size(event: &impl Message) -> usize {
-    event.key().map_or(0, <[u8]>::len) + event.payload().map_or(0, <[u8]>::len)
+/// Bytes of a record's key and value.
+pub(super) fn size(record: &impl Message) -> usize {
+    record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len)
 }
 
-/// Counts deliveries, and keeps what is to be handed over again.
-pub(crate) struct Deliveries(pub(super) Arc<Counts>);
+/// Counts the deliveries of one producer, and keeps what is to be handed over again.
+pub(crate) struct Deliveries {
+    counts: Arc<Counts>,
+    /// Events that the producer has and has not reported.
+    pub(super) in_flight: AtomicU64,
+}
+
+impl Deliveries {
+    pub(super) fn new(counts: &Arc<Counts>) -> Self {
+        Self { counts: Arc::clone(counts), in_flight: AtomicU64::new(0) }
+    }
+}
 
 impl ClientContext for Deliveries {
     fn error(&self, code: RDKafkaErrorCode, reason: &str) {
-        if code == RDKafkaErrorCode::AllBrokersDown && !self.0.brokers_down.swap(true, Ordering::Relaxed) {
+        if code == RDKafkaErrorCode::AllBrokersDown && !self.counts.brokers_down.swap(true, Ordering::Relaxed) {
             tracing::warn!(error = %code, "{reason}; events wait");
         }
     }
 }
 
 impl ProducerContext for Deliveries {
+    /// The record's tag is the number of its events.
     fn delivery(&self, delivery: Delivery<'_>) {
-        match delivery.result {
+        let (counts, events) = (&self.counts, delivery.tag as u64);
+        let count = match delivery.result {
             Ok(_) => {
-                self.0.delivered.fetch_add(1, Ordering::Relaxed);
-                self.0.answers();
+                counts.answers();
+                &counts.delivered
             }
             // A broker that may have it already would have it twice.
             Err(error) if !delivery.may_be_written && !error.is_of_the_record() => {
-                self.0.give_back(delivery.message.detach(), &error);
+                counts.give_back(delivery.message.detach(), delivery.tag, &error);
+                self.in_flight.fetch_sub(events, Ordering::Relaxed);
                 return;
             }
-            Err(_) => {
-                self.0.failed.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.0.release(size(&delivery.message));
+            Err(_) => &counts.failed,
+        };
+        count.fetch_add(events, Ordering::Relaxed);
+        counts.release(size(&delivery.message));
+        counts.waiting.fetch_sub(events, Ordering::Relaxed);
+        self.in_flight.fetch_sub(events, Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
-use contracts::hybrid::usage::v1::QuotePriced;
+use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced};
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
 use harness::{Program, free_address};
 use http::HeaderMap;
@@ -132,7 +132,20 @@ pub(crate) fn basket(sku: &str, quantity: i64) -> QuoteRequest {
     }
 }
 
-pub(crate) fn events(cluster: &MockCluster, count: usize) -> Vec<(QuotePriced, Vec<(String, String)>)> {
+/// An event of a priced quote, and the headers of its record.
+pub(crate) struct Event {
+    pub(crate) node_id: String,
+    pub(crate) priced: PricedQuote,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Event {
+    pub(crate) fn quote_id(&self) -> &str {
+        &self.priced.quote.as_ref().unwrap().quote_id
+    }
+}
+
+pub(crate) fn events(cluster: &MockCluster, count: usize) -> Vec<Event> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap_servers())
         .set("group.id", "test")
@@ -140,17 +153,19 @@ pub(crate) fn events(cluster: &MockCluster, count: usize) -> Vec<(QuotePriced, V
         .create()
         .unwrap();
     consumer.subscribe(&["hybrid.quotes.v1"]).unwrap();
-    let (mut events, until) = (Vec::new(), Instant::now() + WAIT);
+    let (mut events, until) = (Vec::<Event>::new(), Instant::now() + WAIT);
     while events.len() < count {
         assert!(Instant::now() < until, "{} of {count} events came", events.len());
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let event = QuotePriced::decode(message.payload().unwrap()).unwrap();
-        assert_eq!(message.key(), event.quote.as_ref().map(|quote| quote.quote_id.as_bytes()));
+        let QuotesPriced { node_id, quotes } = QuotesPriced::decode(message.payload().unwrap()).unwrap();
+        assert_eq!(message.key(), quotes[0].quote.as_ref().map(|quote| quote.quote_id.as_bytes()));
         let headers = message.headers();
         let header = |h: &kafka::message::Header<'_>| {
             (String::from_utf8_lossy(h.key).into_owned(), String::from_utf8_lossy(h.value.unwrap()).into_owned())
         };
-        events.push((event, headers.iter().map(header).collect()));
+        let headers: Vec<_> = headers.iter().map(header).collect();
+        let event = |priced| Event { node_id: node_id.clone(), priced, headers: headers.clone() };
+        events.extend(quotes.into_iter().map(event));
     }
     events
 }

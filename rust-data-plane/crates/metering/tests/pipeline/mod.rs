@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
-use contracts::hybrid::usage::v1::{QuotePriced, UsageWindow};
+use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced, QuotesPriced, UsageWindow};
 use harness::{Program, free_address};
 use kafka::consumer::BaseConsumer;
 use kafka::message::{Header, OwnedHeaders};
@@ -44,9 +44,9 @@ pub(crate) fn consumer(kafka: &str, topic: &str) -> BaseConsumer {
     consumer
 }
 
-pub(crate) fn event(n: i64) -> Vec<u8> {
+pub(crate) fn quote(n: i64) -> QuoteResponse {
     let line = PricedLine { sku: "mug".into(), quantity: n, net_minor: n, gross_minor: n, ..Default::default() };
-    let quote = QuoteResponse {
+    QuoteResponse {
         quote_id: format!("quote-{n}"),
         currency_code: "EUR".into(),
         jurisdiction: "DE".into(),
@@ -55,27 +55,55 @@ pub(crate) fn event(n: i64) -> Vec<u8> {
         gross_minor: n,
         lines: vec![line],
         ..Default::default()
-    };
-    QuotePriced { node_id: "node".into(), quote: Some(quote) }.encode_to_vec()
+    }
 }
 
+/// One quote, as earlier data planes sent it.
+pub(crate) fn event(n: i64) -> Vec<u8> {
+    QuotePriced { node_id: "node".into(), quote: Some(quote(n)) }.encode_to_vec()
+}
+
+/// Many quotes, and one operation that has caused them.
+pub(crate) fn events(quotes: impl IntoIterator<Item = QuoteResponse>, state: &str) -> Vec<u8> {
+    let traceparent = String::from_utf8_lossy(TRACEPARENT).into_owned();
+    let priced = |quote| PricedQuote { quote: Some(quote), traceparent: traceparent.clone(), tracestate: state.into() };
+    QuotesPriced { node_id: "node".into(), quotes: quotes.into_iter().map(priced).collect() }.encode_to_vec()
+}
+
+/// Of a record with one quote.
 pub(crate) fn headers() -> OwnedHeaders {
     headers_with(None)
 }
 
 pub(crate) fn headers_with(state: Option<&str>) -> OwnedHeaders {
-    [
-        ("ce_specversion", &b"1.0"[..]),
-        ("ce_id", b"id"),
-        ("ce_source", b"/test"),
-        ("ce_type", b"hybrid.pricing.quote.priced.v1"),
-        ("traceparent", TRACEPARENT),
-    ]
-    .into_iter()
-    .chain(state.map(|state| ("tracestate", state.as_bytes())))
-    .fold(OwnedHeaders::default(), |all, (key, value)| all.insert(Header { key: key.as_bytes(), value: Some(value) }))
+    let trace = [("traceparent", TRACEPARENT)].into_iter().chain(state.map(|state| ("tracestate", state.as_bytes())));
+    attributes(b"hybrid.pricing.quote.priced.v1", trace)
 }
 
+/// Of a record with many.
+pub(crate) fn headers_of_many() -> OwnedHeaders {
+    attributes(b"hybrid.pricing.quotes.priced.v1", [])
+}
+
+fn attributes<'a>(kind: &'a [u8], trace: impl IntoIterator<Item = (&'static str, &'a [u8])>) -> OwnedHeaders {
+    [("ce_specversion", &b"1.0"[..]), ("ce_id", b"id"), ("ce_source", b"/test"), ("ce_type", kind)]
+        .into_iter()
+        .chain(trace)
+        .fold(OwnedHeaders::default(), |all, (key, value)| {
+            all.insert(Header { key: key.as_bytes(), value: Some(value) })
+        })
+}
+
+/// Sends these quotes in one record.
+pub(crate) fn send_many(producer: &BaseProducer, numbers: std::ops::Range<i64>) {
+    let key = format!("quote-{}", numbers.start);
+    let payload = events(numbers.map(quote), "");
+    let record = BaseRecord::to("hybrid.quotes.v1").key(key.as_bytes()).payload(&payload);
+    producer.send(record.headers(headers_of_many())).unwrap();
+    producer.flush(WAIT).unwrap();
+}
+
+/// Sends each of these quotes in a record of its own.
 pub(crate) fn send(producer: &BaseProducer, numbers: std::ops::Range<i64>) {
     for n in numbers {
         let key = format!("quote-{n}");
