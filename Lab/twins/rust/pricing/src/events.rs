@@ -76,12 +76,13 @@ impl Events {
             sampled: false,
         });
         let time = quote.priced_at.as_ref().map(ToString::to_string).unwrap_or_default();
+        let traceparent = context.traceparent();
         let event = CloudEvent {
             id: quote.quote_id.as_bytes(),
             source: self.source.as_bytes(),
             kind: TYPE,
             time: time.as_bytes(),
-            traceparent: &context.traceparent(),
+            traceparent: Some(&traceparent),
             tracestate: state.as_ref().map(|state| state.as_str().as_bytes()),
         };
         let headers = event.headers().fold(OwnedHeaders::default(), |all, (key, value)| {
