@@ -7,6 +7,8 @@ mod config;
 mod dead;
 mod delay;
 mod event;
+#[cfg(test)]
+mod fuzz;
 mod metrics;
 mod output;
 mod positions;

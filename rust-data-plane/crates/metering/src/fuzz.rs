@@ -1,12 +1,13 @@
 //! The reader of quote records meets what anybody may write into the topic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
-use contracts::hybrid::usage::v1::QuotePriced;
+use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced, QuotesPriced};
 use harness::Fuzzer;
 use kafka::message::Header;
-use metering::{Poison, Windows, read};
 use prost::Message;
+
+use crate::event::{Poison, Record, read};
+use crate::windows::Windows;
 
 const HEADERS: [(&str, &str); 4] = [
     ("ce_specversion", "1.0"),
@@ -47,25 +48,54 @@ fn kind(poison: &Poison) -> String {
     poison.to_string().chars().filter(char::is_ascii_alphabetic).take(24).collect()
 }
 
-#[test]
-fn fuzz_values_that_are_read_can_be_summed_up() {
-    let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record");
-    fuzzer.seed(event().encode_to_vec()).run(|value| {
-        let headers = HEADERS.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
-        match read(&headers, Some(value)) {
+/// Sums up what a record holds, and names what is wrong with the rest.
+fn use_up(record: Result<Record, Poison>) -> String {
+    let record = match record {
+        Ok(record) => record,
+        Err(poison) => return kind(&poison),
+    };
+    assert!(!record.quotes.is_empty());
+    let (mut windows, mut sum, mut outcome) = (Windows::default(), 0i128, String::new());
+    for priced in &record.quotes {
+        match &priced.quote {
             Ok(quote) => {
                 assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
-                let mut windows = Windows::default();
-                let (lines, gross) = (quote.lines.len(), quote.gross_minor);
-                let added = windows.add(quote);
-                let sums: i64 =
-                    windows.take().iter().flat_map(|window| &window.lines).map(|line| line.gross_minor).sum();
-                assert!(!added || sums == gross, "{sums} of {gross} are left");
-                format!("{lines} lines, added: {added}")
+                let gross = i128::from(quote.gross_minor);
+                if windows.add(quote.clone()) {
+                    sum += gross;
+                }
+                outcome.push('+');
             }
-            Err(poison) => kind(&poison),
+            Err(poison) => outcome.push_str(&kind(poison)),
         }
-    });
+        outcome.truncate(40);
+    }
+    let lines = windows.take().into_iter().flat_map(|window| window.lines);
+    assert_eq!(lines.map(|line| i128::from(line.gross_minor)).sum::<i128>(), sum);
+    outcome
+}
+
+fn headers(kind: &'static str) -> [Header<'static>; 4] {
+    HEADERS.map(|(key, value)| {
+        let value = if key == "ce_type" { kind } else { value };
+        Header { key: key.as_bytes(), value: Some(value.as_bytes()) }
+    })
+}
+
+#[test]
+fn fuzz_values_that_are_read_can_be_summed_up() {
+    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record")
+        .seed(event().encode_to_vec())
+        .run(|value| use_up(read(&headers(HEADERS[3].1), Some(value))));
+}
+
+#[test]
+fn fuzz_batches_that_are_read_can_be_summed_up() {
+    let quote = PricedQuote { quote: event().quote, ..Default::default() };
+    let batch = QuotesPriced { quotes: vec![quote.clone(), PricedQuote::default(), quote], ..Default::default() };
+    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record")
+        .seed(batch.encode_to_vec())
+        .run(|value| use_up(read(&headers("hybrid.pricing.quotes.priced.v1"), Some(value))));
 }
 
 #[test]
