@@ -120,7 +120,7 @@ internal static class PricingOracle
 
     private static string Category(string category) => category.Length == 0 ? "standard" : category;
 
-    private static bool IsName(string text) => text.Length is >= 1 and <= 64 && text.All(NameCharacters.Contains);
+    private static bool IsName(string text) => text.Length is >= 1 and <= 64 && text is not ("." or "..") && text.All(NameCharacters.Contains);
 
     private static bool Fits(BigInteger amount) => amount >= long.MinValue && amount <= long.MaxValue;
 

@@ -43,6 +43,9 @@ public abstract class RunningSystem : IAsyncLifetime
 
     public HttpClient Http { get; } = new();
     public Uri ControlPlaneHttp => addresses.ControlPlaneHttp;
+
+    /// <summary>Connection string, for programs that a test starts itself.</summary>
+    public string DatabaseConnection => addresses.Database;
     public GrpcChannel ControlPlane { get; private set; } = null!;
     public CatalogService.CatalogServiceClient Catalog => new(ControlPlane);
     public FleetService.FleetServiceClient Fleet => new(ControlPlane);

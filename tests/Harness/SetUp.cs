@@ -13,4 +13,12 @@ internal static class SetUp
         Programs.BuildGoAsync(Workspace.GoModule, "./cmd/control-plane", Progress, TestContext.Current.CancellationToken);
 
     public static Task BuildRustAsync() => Programs.BuildRustAsync(Progress, TestContext.Current.CancellationToken);
+
+    /// <summary>Builds the Lab's twins, which no start of the product builds.</summary>
+    public static async Task BuildTwinsAsync()
+    {
+        foreach (var program in (string[])["items", "pricing", "metering"])
+            await Programs.BuildGoAsync(Workspace.GoTwins, $"./cmd/{program}", Progress, TestContext.Current.CancellationToken);
+        await Programs.BuildRustAsync(["items-twin", "pricing-twin"], Progress, cancellationToken: TestContext.Current.CancellationToken);
+    }
 }

@@ -39,7 +39,7 @@ internal sealed class NativeKafka(string folder)
         Directory.CreateDirectory(folder);
         var properties = Path.Combine(folder, "server.properties");
         var logging = Path.Combine(folder, "log4j2.yaml");
-        await File.WriteAllTextAsync(properties, ServerProperties(port, controllerPort), cancellationToken);
+        await File.WriteAllTextAsync(properties, await ServerPropertiesAsync(port, controllerPort, cancellationToken), cancellationToken);
         await File.WriteAllTextAsync(logging, Logging, cancellationToken);
 
         string[] java = [kafka.Java, "-XX:TieredStopAtLevel=1", $"-Dlog4j2.configurationFile={logging}", "-cp", Path.Combine(kafka.Libraries, "*")];
@@ -56,31 +56,16 @@ internal sealed class NativeKafka(string folder)
     /// <summary>Kafka's form of a UUID: 22 characters of URL-safe base64; one that begins with a dash would look like an option.</summary>
     private static string ClusterId() => Convert.ToBase64String(Guid.NewGuid().ToByteArray()).TrimEnd('=').Replace('+', 'x').Replace('/', 'x').Replace('-', 'x');
 
-    // Replication 1 everywhere: a single node. The short session timeout lets a killed broker come back in seconds: it waits
-    // for its old registration to expire.
-    private string ServerProperties(int port, int controllerPort) =>
-        $"""
-        process.roles=broker,controller
-        node.id=1
-        controller.quorum.bootstrap.servers=127.0.0.1:{controllerPort}
-        listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controllerPort}
-        advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-        controller.listener.names=CONTROLLER
-        listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-        log.dirs={data}
-        offsets.topic.replication.factor=1
-        offsets.topic.num.partitions=4
-        transaction.state.log.replication.factor=1
-        transaction.state.log.min.isr=1
-        transaction.state.log.num.partitions=4
-        share.coordinator.state.topic.replication.factor=1
-        share.coordinator.state.topic.min.isr=1
-        group.initial.rebalance.delay.ms=0
-        broker.session.timeout.ms=2000
-        broker.heartbeat.interval.ms=500
-        auto.create.topics.enable=false
-
-        """;
+    private async Task<string> ServerPropertiesAsync(int port, int controllerPort, CancellationToken cancellationToken)
+    {
+        var template = typeof(NativeKafka).Assembly.GetManifestResourceStream("server.properties")
+            ?? throw new InvalidOperationException("server.properties is not part of the assembly");
+        using var reader = new StreamReader(template);
+        return (await reader.ReadToEndAsync(cancellationToken))
+            .Replace("{broker}", $"127.0.0.1:{port}", StringComparison.Ordinal)
+            .Replace("{controller}", $"127.0.0.1:{controllerPort}", StringComparison.Ordinal)
+            .Replace("{data}", data, StringComparison.Ordinal);
+    }
 
     private const string Logging =
         """

@@ -64,7 +64,7 @@ var topics = []kafka.Topic{
 	{Name: contract.UsageTopic + contract.DeadLetterSuffix, Partitions: 1},
 }
 
-// Run serves until ctx is done, then drains: it reports that it is not ready, refuses new calls, finishes the calls in flight
+// Run serves until ctx is done, then drains: it reports that it is not ready, waits for the delay of the settings, refuses new calls, finishes the calls in flight
 // within a deadline, and ends the background work. It fails with a *config.Error if a setting cannot be used, and with
 // another error if a listener fails.
 func Run(ctx context.Context, c config.Config, log *slog.Logger) error {
@@ -110,11 +110,13 @@ type plane struct {
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
 	kafka                  kafkaUse
+	// drainDelay is how long the process serves after it has said that it is not ready.
+	drainDelay time.Duration
 }
 
 func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pools: pools, log: log, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
+		pools: pools, log: log, drainDelay: c.DrainDelay, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
 		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
 		publisher:   snapshot.NewPublisher(contract.UpdateEncoder{}),
@@ -232,6 +234,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 
 	select {
 	case <-ctx.Done():
+		p.leave(ctx, failed)
 	case <-failed:
 	}
 	p.log.InfoContext(ctx, "draining", "deadline", drainTimeout)
@@ -248,6 +251,20 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 	p.deadLetters.Close()
 	p.log.InfoContext(ctx, "drained")
 	return err
+}
+
+// leave says that the process is not ready, and lets it serve until the delay is over or a server has failed: who chooses among
+// processes by their readiness learns of it in time.
+func (p *plane) leave(ctx context.Context, failed <-chan struct{}) {
+	if p.drainDelay == 0 {
+		return
+	}
+	p.log.InfoContext(ctx, "not ready any more; draining after a delay", "delay", p.drainDelay)
+	p.ready.Leave()
+	select {
+	case <-time.After(p.drainDelay):
+	case <-failed:
+	}
 }
 
 // newHTTPServer limits how long a caller may take to send its request, to read the answer, and to ask again.

@@ -14,6 +14,8 @@ import (
 const (
 	DefaultPageSize = 50
 	MaxPageSize     = 1_000
+	// MaxPageBytes is how large the content of a page may become; its answer is somewhat larger.
+	MaxPageBytes = 1 << 20
 )
 
 // MaxBatch is the largest number of resources that are created together.
@@ -27,8 +29,9 @@ type Repository[R Resource] interface {
 	// CreateAll adds all of the resources, whose keys differ, at one version, or none of them. They are at least one.
 	CreateAll(ctx context.Context, all []R, requestID string) ([]R, error)
 	Get(ctx context.Context, name string) (R, error)
-	// List returns at most limit resources whose names are greater than after, in byte order.
-	List(ctx context.Context, after string, limit int) ([]R, error)
+	// List returns the first resources whose names are greater than after, in byte order, and whether there are more. It returns at
+	// most limit, and fewer, but at least one, where these are larger than MaxPageBytes.
+	List(ctx context.Context, after string, limit int) (page []R, more bool, err error)
 	// Update replaces the resource whose version is r's. An update that was just done, and is repeated, returns its result.
 	Update(ctx context.Context, r R) (R, error)
 	// Delete removes the resource if its version is version.
@@ -125,13 +128,11 @@ func (c *Collection[R]) List(ctx context.Context, pageSize int, token string) ([
 	if err != nil {
 		return nil, "", err
 	}
-	// One resource more than requested shows whether there is a next page.
-	page, err := c.repository.List(ctx, after, size+1)
-	if err != nil || len(page) <= size {
+	page, more, err := c.repository.List(ctx, after, size)
+	if err != nil || !more {
 		return page, "", err
 	}
-	page = page[:size]
-	return page, PageToken(list, page[size-1].Key().Name), nil
+	return page, PageToken(list, page[len(page)-1].Key().Name), nil
 }
 
 // Update validates r and replaces the resource if its version is still that of r.

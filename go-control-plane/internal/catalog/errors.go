@@ -13,6 +13,8 @@ var (
 	ErrVersionMismatch = errors.New("the resource has another version")
 	// ErrRequestIDReused means that the request id was used before with different content.
 	ErrRequestIDReused = errors.New("the request id was used for other content")
+	// ErrTooManyPromotions means that a promotion would be more than MaxPromotionsOfSKU for a sku, or for all of them.
+	ErrTooManyPromotions = errors.New("too many promotions for one line of a quote")
 	// ErrUnavailable means that the store cannot be reached; a retry may succeed.
 	ErrUnavailable = errors.New("the store is unavailable")
 )

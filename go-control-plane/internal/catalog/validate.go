@@ -17,6 +17,9 @@ const (
 	MaxAmountMinor    = 1_000_000_000_000
 	MaxQuantity       = 1_000_000
 	MaxPromotionSKUs  = 1_000
+	// MaxPromotionsOfSKU is how many promotions may list one sku, and how many may list none, which are for all skus. It bounds
+	// what pricing compares for one line of a quote.
+	MaxPromotionsOfSKU = 200
 )
 
 // The range of instants that a protobuf Timestamp and a Postgres timestamp can both represent.

@@ -33,6 +33,8 @@ type Config struct {
 	LogLevel slog.Level
 	// LedgerRetention is how long entries of the ledger are kept; 0 is for ever.
 	LedgerRetention time.Duration
+	// DrainDelay is how long the process still serves after it has said that it is not ready.
+	DrainDelay time.Duration
 }
 
 // Error is a setting that is refused. Starting the program again does not help until the variable is changed.
@@ -64,6 +66,8 @@ const Usage = `Variables:
   BIND_ADDRESS                  address to listen on (default 127.0.0.1)
   LOG_LEVEL                     debug, info, warn or error (default info)
   LEDGER_RETENTION_DAYS         how long entries of the ledger are kept; totals are always kept (default 400, 0 is for ever)
+  DRAIN_DELAY                   seconds for which a process that is told to end is not ready, but still serves, so that callers and
+                                balancers turn away before it refuses them: 0 to 300 (default 0)
   OTEL_EXPORTER_OTLP_ENDPOINT   receives traces, metrics and logs over OTLP/gRPC (default: nothing is exported). The other
                                 OTEL_* variables are those of the OpenTelemetry specification.
 
@@ -97,6 +101,13 @@ func Read(getenv func(string) string) (Config, error) {
 		}
 	}
 	c.LedgerRetention = time.Duration(days) * 24 * time.Hour
+	if text := getenv("DRAIN_DELAY"); text != "" {
+		seconds, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || seconds > maxDrainDelay {
+			return c, &Error{"DRAIN_DELAY", fmt.Sprintf("must be a number of seconds from 0 to %d, is %q", maxDrainDelay, text), nil}
+		}
+		c.DrainDelay = time.Duration(seconds) * time.Second
+	}
 	bind := getenv("BIND_ADDRESS")
 	if bind == "" {
 		bind = "127.0.0.1"
@@ -110,6 +121,9 @@ func Read(getenv func(string) string) (Config, error) {
 
 // maxRetentionDays is about a hundred years.
 const maxRetentionDays = 36_500
+
+// maxDrainDelay is in seconds.
+const maxDrainDelay = 300
 
 func listen(getenv func(string) string, bind, variable, standard string) (string, error) {
 	text := getenv(variable)

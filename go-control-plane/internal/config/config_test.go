@@ -142,3 +142,19 @@ func TestAddressesOfKafka(t *testing.T) {
 		}
 	}
 }
+
+func TestDrainDelay(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 0, "0": 0, "5": 5 * time.Second, "300": 300 * time.Second, "301": -1, "-1": -1, "5s": -1} {
+		c, err := config.Read(func(name string) string {
+			return map[string]string{"ConnectionStrings__hybriddb": "Host=db", "ConnectionStrings__kafka": "k:9092", "DRAIN_DELAY": text}[name]
+		})
+		var refused *config.Error
+		if want < 0 {
+			if !errors.As(err, &refused) || refused.Variable != "DRAIN_DELAY" {
+				t.Errorf("%q: %v", text, err)
+			}
+		} else if err != nil || c.DrainDelay != want {
+			t.Errorf("%q is %v, %v; want %v", text, c.DrainDelay, err, want)
+		}
+	}
+}

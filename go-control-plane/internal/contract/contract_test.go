@@ -168,19 +168,3 @@ func TestUsageThatCannotBeBooked(t *testing.T) {
 		}
 	}
 }
-
-// Whatever the bytes, what is read can be booked.
-func FuzzParseUsageWindow(f *testing.F) {
-	value, err := proto.Marshal(window())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(value)
-	f.Add([]byte{0xff})
-	f.Fuzz(func(t *testing.T, value []byte) {
-		w, err := contract.ParseUsageWindow(value)
-		if err == nil && w.Validate() != nil {
-			t.Fatalf("%+v was read", w)
-		}
-	})
-}

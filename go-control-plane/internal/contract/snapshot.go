@@ -54,14 +54,21 @@ func ToResourceKey(m *snapshotv1.ResourceKey) (catalog.Key, bool) {
 	return catalog.Key{}, false
 }
 
-// Node returns the message.
-func Node(n fleet.Node) *fleetv1.Node {
+// The most rejects of a node that are in an answer about it alone, and in one about all nodes.
+const (
+	MaxRejects       = 1_000
+	MaxRejectsOfList = 10
+)
+
+// Node returns the message, with all rejects counted and at most limit of them listed.
+func Node(n fleet.Node, limit int) *fleetv1.Node {
 	m := &fleetv1.Node{
 		NodeId: n.ID, SoftwareVersion: n.SoftwareVersion, Connected: n.Connected,
 		ConnectedAt: Timestamp(n.ConnectedAt), LastHeartbeatAt: Timestamp(n.LastHeartbeatAt),
 		OfferedVersion: n.OfferedVersion, AppliedVersion: n.AppliedVersion, AppliedAt: Timestamp(n.AppliedAt),
+		RejectCount: int64(len(n.Rejects)),
 	}
-	for _, r := range n.Rejects {
+	for _, r := range n.Rejects[:min(limit, len(n.Rejects))] {
 		m.Rejects = append(m.Rejects, &snapshotv1.Reject{Key: ResourceKey(r.Key), Version: r.Version, Field: r.Field, Code: r.Code, Text: r.Text})
 	}
 	return m

@@ -28,6 +28,7 @@ var responses = []struct {
 	{catalog.ErrAlreadyExists, codes.AlreadyExists, "ALREADY_EXISTS"},
 	{catalog.ErrVersionMismatch, codes.Aborted, "VERSION_MISMATCH"},
 	{catalog.ErrRequestIDReused, codes.AlreadyExists, "REQUEST_ID_REUSED"},
+	{catalog.ErrTooManyPromotions, codes.FailedPrecondition, "PROMOTIONS_TOO_MANY"},
 	{catalog.ErrUnavailable, codes.Unavailable, "STORE_UNAVAILABLE"},
 	{snapshot.ErrNotReady, codes.Unavailable, "SNAPSHOT_NOT_READY"},
 	{money.ErrOverflow, codes.OutOfRange, "AMOUNT_OVERFLOW"},

@@ -20,7 +20,7 @@ type Fleet struct {
 
 func (s *Fleet) ListNodes(context.Context, *fleetv1.ListNodesRequest) (*fleetv1.ListNodesResponse, error) {
 	return &fleetv1.ListNodesResponse{
-		Nodes:          each(s.Registry.Nodes(), contract.Node),
+		Nodes:          each(s.Registry.Nodes(), func(n fleet.Node) *fleetv1.Node { return contract.Node(n, contract.MaxRejectsOfList) }),
 		CurrentVersion: s.Publisher.Stats().Version,
 	}, nil
 }
@@ -30,5 +30,5 @@ func (s *Fleet) GetNode(_ context.Context, r *fleetv1.GetNodeRequest) (*fleetv1.
 	if !ok {
 		return nil, Status(codes.NotFound, "NOT_FOUND", "no such node")
 	}
-	return &fleetv1.GetNodeResponse{Node: contract.Node(node)}, nil
+	return &fleetv1.GetNodeResponse{Node: contract.Node(node, contract.MaxRejects)}, nil
 }

@@ -32,6 +32,11 @@ func (w watcher) skip(partition int32, from int64) (int64, error) {
 	if block.Err != sarama.ErrNoError {
 		return from, fmt.Errorf("partition %d: %w", partition, block.Err)
 	}
+	return firstToBook(block, from), nil
+}
+
+// firstToBook is what skip returns, in the answer of the leader.
+func firstToBook(block *sarama.FetchResponseBlock, from int64) int64 {
 	pending := slices.SortedFunc(slices.Values(block.AbortedTransactions), func(a, b *sarama.AbortedTransaction) int {
 		return cmp.Compare(a.FirstOffset, b.FirstOffset)
 	})
@@ -40,7 +45,7 @@ func (w watcher) skip(partition int32, from int64) (int64, error) {
 	for _, records := range block.RecordsSet {
 		batch := records.RecordBatch
 		if batch == nil || batch.PartialTrailingRecord {
-			return from, nil
+			return from
 		}
 		for len(pending) > 0 && pending[0].FirstOffset <= batch.LastOffset() {
 			aborted[pending[0].ProducerID] = true
@@ -50,9 +55,9 @@ func (w watcher) skip(partition int32, from int64) (int64, error) {
 		case batch.Control:
 			delete(aborted, batch.ProducerID)
 		case !batch.IsTransactional || !aborted[batch.ProducerID]:
-			return max(from, batch.FirstOffset), nil
+			return max(from, batch.FirstOffset)
 		}
 		from = max(from, batch.LastOffset()+1)
 	}
-	return from, nil
+	return from
 }

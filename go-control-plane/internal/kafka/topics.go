@@ -167,6 +167,10 @@ func (b Broker) topicID(client sarama.Client, topic string) (string, error) {
 		broker.Close()
 		return "", fmt.Errorf("metadata of topic %s: %w", topic, err)
 	}
+	return idOf(response, topic)
+}
+
+func idOf(response *sarama.MetadataResponse, topic string) (string, error) {
 	for _, t := range response.Topics {
 		if t.Name != topic {
 			continue

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,7 +46,7 @@ func Start(t testing.TB) *Broker {
 	b.Address = "127.0.0.1:" + freePort(t)
 	controller := "127.0.0.1:" + freePort(t)
 	b.settings = filepath.Join(b.dir, "server.properties")
-	settings := strings.NewReplacer("{broker}", b.Address, "{controller}", controller, "{data}", filepath.Join(b.dir, "data")).Replace(template)
+	settings := strings.NewReplacer("{broker}", b.Address, "{controller}", controller, "{data}", filepath.Join(b.dir, "data")).Replace(template(t))
 	if err := os.WriteFile(b.settings, []byte(settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -135,22 +136,13 @@ func freePort(t testing.TB) string {
 	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
 }
 
-const template = `process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers={controller}
-listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{broker}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-auto.create.topics.enable=false
-`
+// template returns the settings, which Go shares with the other languages.
+func template(t testing.TB) string {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(here), "../../../eng/kafka/server.properties"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -179,26 +179,3 @@ func TestDecimalsComeBack(t *testing.T) {
 		}
 	})
 }
-
-// What parses equals the number in arbitrary precision.
-func FuzzParseDecimal(f *testing.F) {
-	for _, seed := range []string{"19.99", "1e5", "-0.01", "1e-2", "9e99", "00.10"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		minor, err := money.ParseDecimal(text, 2)
-		if err != nil {
-			return
-		}
-		want, ok := new(big.Rat).SetString(text)
-		if !ok && minor == 0 {
-			return // big.Rat refuses large exponents, even those of zero
-		}
-		if !ok {
-			t.Fatalf("%q is %d to us, and no number to big.Rat", text, minor)
-		}
-		if want.Mul(want, big.NewRat(100, 1)).Cmp(new(big.Rat).SetInt64(minor)) != 0 {
-			t.Fatalf("%q is %d, want %v", text, minor, want)
-		}
-	})
-}

@@ -41,6 +41,8 @@ type table[R resource[R]] struct {
 	scan        func(pgx.Row) (R, error)
 	values      func(R) []any
 	stamped     func(R, int64, time.Time) R
+	// admit refuses a write for what else is in the table. Previous is nil if there is none. It is nil if nothing is refused.
+	admit func(ctx context.Context, tx pgx.Tx, previous *R, r R) error
 }
 
 var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
@@ -53,13 +55,30 @@ func (t *table[R]) Get(ctx context.Context, name string) (R, error) {
 	return r, translate(err)
 }
 
-func (t *table[R]) List(ctx context.Context, after string, limit int) ([]R, error) {
-	rows, err := t.reads.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit)
+func (t *table[R]) List(ctx context.Context, after string, limit int) (page []R, more bool, err error) {
+	// One row more than the limit shows whether there are more.
+	rows, err := t.reads.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit+1)
 	if err != nil {
-		return nil, translate(err)
+		return nil, false, translate(err)
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (R, error) { return t.scan(row) })
-	return list, translate(err)
+	defer rows.Close()
+	size := 0
+	for rows.Next() {
+		for _, value := range rows.RawValues() {
+			size += len(value)
+		}
+		if len(page) == limit || (len(page) > 0 && size > catalog.MaxPageBytes) {
+			more = true
+			break
+		}
+		r, err := t.scan(rows)
+		if err != nil {
+			return nil, false, translate(err)
+		}
+		page = append(page, r)
+	}
+	rows.Close()
+	return page, more, translate(rows.Err())
 }
 
 func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
@@ -83,6 +102,11 @@ func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 		}
 		if invalid != nil {
 			return invalid
+		}
+		if t.admit != nil {
+			if err := t.admit(ctx, tx, &current, merged); err != nil {
+				return err
+			}
 		}
 		updated = t.stamped(merged, version, at)
 		var batch pgx.Batch

@@ -85,6 +85,9 @@ func (t *table[R]) create(ctx context.Context, all []R, repeat repeatable) error
 
 // insert adds the rows, in one round trip.
 func (t *table[R]) insert(ctx context.Context, tx pgx.Tx, all []R) error {
+	if t.admit != nil {
+		return t.insertAdmitted(ctx, tx, all)
+	}
 	if len(all) == 1 {
 		tag, err := tx.Exec(ctx, t.insertSQL(), t.values(all[0])...)
 		if err == nil && tag.RowsAffected() == 0 {
@@ -113,6 +116,23 @@ func (t *table[R]) insert(ctx context.Context, tx pgx.Tx, all []R) error {
 		failed = err
 	}
 	return failed
+}
+
+// insertAdmitted adds the rows one by one, because each counts for those after it.
+func (t *table[R]) insertAdmitted(ctx context.Context, tx pgx.Tx, all []R) error {
+	for _, r := range all {
+		tag, err := tx.Exec(ctx, t.insertSQL(), t.values(r)...)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = &catalog.KeyError{Key: r.Key(), Err: catalog.ErrAlreadyExists}
+		}
+		if err == nil {
+			err = t.admit(ctx, tx, nil, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find sets the result to that of the first time, and then fails with errRepeated.

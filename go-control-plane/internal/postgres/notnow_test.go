@@ -60,7 +60,7 @@ func TestAReadOnlyServerHeals(t *testing.T) {
 	if err := postgres.Writable(t.Context(), pool); !errors.Is(err, catalog.ErrUnavailable) {
 		t.Errorf("writable: %v", err)
 	}
-	if _, err := items.List(t.Context(), "", 1); err != nil {
+	if _, _, err := items.List(t.Context(), "", 1); err != nil {
 		t.Errorf("reads: %v", err)
 	}
 	execute(t, admin, `ALTER DATABASE `+name+` RESET default_transaction_read_only`)
@@ -171,7 +171,7 @@ func TestWritesThatWaitKeepNobodyFromReading(t *testing.T) {
 	for pools.Writes.Stat().AcquiredConns() < pools.Writes.Stat().MaxConns() {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := items.List(t.Context(), "", 1); err != nil {
+	if _, _, err := items.List(t.Context(), "", 1); err != nil {
 		t.Error(err)
 	}
 	for range writers {

@@ -64,7 +64,7 @@ func taxRuleTable(reads, writes *pgxpool.Pool, announce Announcer) *table[catalo
 
 func promotionTable(reads, writes *pgxpool.Pool, announce Announcer) *table[catalog.Promotion] {
 	return &table[catalog.Promotion]{
-		reads: reads, pool: writes, announce: announce, kind: catalog.KindPromotion, name: "promotion", key: "promotion_id",
+		reads: reads, pool: writes, announce: announce, kind: catalog.KindPromotion, name: "promotion", key: "promotion_id", admit: admitPromotion,
 		columns: []string{"promotion_id", "name", "percent_off_ppm", "amount_off_minor", "skus", "coupon", "min_quantity",
 			"starts_at", "ends_at", "budget_currency", "budget_minor", "spent_minor", "exhausted", "created_version", "version", "updated_at"},
 		scan: func(row pgx.Row) (p catalog.Promotion, err error) {

@@ -29,10 +29,11 @@ type Report struct {
 
 // Readiness is the tasks of one process.
 type Readiness struct {
-	mu       sync.Mutex
-	tasks    []Task
-	draining bool
-	changed  []func(ready bool)
+	mu    sync.Mutex
+	tasks []Task
+	// leaving comes before draining, with the same status.
+	leaving, draining bool
+	changed           []func(ready bool)
 }
 
 // New returns the tasks, all pending.
@@ -58,8 +59,11 @@ func (r *Readiness) Complete(name, detail string) { r.set(name, Done, detail) }
 // Reopen marks a task as pending, again or still.
 func (r *Readiness) Reopen(name, detail string) { r.set(name, Pending, detail) }
 
-// Drain makes the status Draining for the rest of the process's life.
-func (r *Readiness) Drain() { r.change(func() { r.draining = true }) }
+// Leave makes the status Draining for the rest of the process's life. Calls are still answered until Drain.
+func (r *Readiness) Leave() { r.change(func() { r.leaving = true }) }
+
+// Drain does what Leave does, and ends what Leave leaves on: new calls are refused.
+func (r *Readiness) Drain() { r.change(func() { r.leaving, r.draining = true, true }) }
 
 // Draining reports whether Drain was called.
 func (r *Readiness) Draining() bool {
@@ -98,7 +102,7 @@ func (r *Readiness) change(apply func()) {
 }
 
 func (r *Readiness) status() string {
-	if r.draining {
+	if r.leaving {
 		return Draining
 	}
 	for _, t := range r.tasks {

@@ -78,3 +78,54 @@ func TestWhatWasLostIsAnnounced(t *testing.T) {
 		t.Errorf("then %d announced, surpassed %v, %v", len(source.announced), source.surpassed, err)
 	}
 }
+
+// away is a source of which one method fails.
+type away struct {
+	restored
+	gap     bool
+	surpass error
+}
+
+func (a *away) Since(context.Context, Point) (Step, error) {
+	if a.gap {
+		return Step{}, ErrGap
+	}
+	return Step{}, nil
+}
+
+func (a *away) Surpass(context.Context, int64) error { return a.surpass }
+
+// Only a loss is announced: a gap of the log, also one after a loss, is not.
+func TestAGapIsNotAnnounced(t *testing.T) {
+	p := NewPublisher(LargeEncoder{})
+	p.Replace(Whole{Version: 10})
+	source := &away{restored: restored{items: []catalog.AnyResource{catalog.Item{SKU: "a", Version: 5}}}, gap: true}
+	b := &Builder{Source: source, Publisher: p, Log: slog.New(slog.DiscardHandler), lost: true}
+	if err := b.refresh(t.Context(), true); err != nil || len(source.announced) != 1 {
+		t.Fatalf("after a loss: %v announced, %v", source.announced, err)
+	}
+	source.items = append(source.items, catalog.Item{SKU: "b", Version: 6})
+	if err := b.refresh(t.Context(), true); err != nil || len(source.announced) != 1 {
+		t.Errorf("after a gap: %v announced, %v", source.announced, err)
+	}
+}
+
+// A store that cannot be told of a node that is ahead of it is told again.
+func TestAStoreIsToldAgainOfANodeAhead(t *testing.T) {
+	p := NewPublisher(LargeEncoder{})
+	p.Replace(Whole{Version: 10})
+	if _, _, err := p.Subscribe(Start{Held: Held{Version: 1_000}}); err != nil {
+		t.Fatal(err)
+	}
+	source := &away{surpass: errors.New("away")}
+	b := &Builder{Source: source, Publisher: p, Log: slog.New(slog.DiscardHandler)}
+	for range 2 {
+		if err := b.refresh(t.Context(), true); !errors.Is(err, source.surpass) {
+			t.Errorf("%v", err)
+		}
+	}
+	source.surpass = nil
+	if err := b.refresh(t.Context(), true); err != nil || b.surpassed != 1_000 {
+		t.Errorf("%v, surpassed %d", err, b.surpassed)
+	}
+}

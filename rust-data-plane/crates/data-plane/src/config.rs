@@ -28,6 +28,10 @@ pub const PROGRAM: Program = Program {
             help: "seconds without news from the control plane after which no discount is granted, 1 to 604800 (default 300)",
         },
         Variable {
+            name: "DRAIN_DELAY",
+            help: "seconds for which a process that is told to end is not ready, but still serves, so that callers and balancers turn away before it refuses them: 0 to 300 (default 0)",
+        },
+        Variable {
             name: "QUOTE_DELAY_US",
             help: "fault injection for tests only: microseconds by which every quote is delayed (default: none)",
         },
@@ -47,6 +51,7 @@ pub struct Config {
     pub workers: usize,
     pub connections: usize,
     pub budget_max_staleness: Duration,
+    pub drain_delay: Duration,
     pub delay: Option<Duration>,
 }
 
@@ -55,7 +60,7 @@ impl Config {
     pub fn from_settings(settings: Settings) -> Result<Self, SettingError> {
         let address: IpAddr = settings.bind_address()?;
         let node_id = settings.required("NODE_ID")?;
-        if !is_node_id(&node_id) {
+        if !pricing::is_key(&node_id) {
             return Err(SettingError::new(
                 "NODE_ID",
                 "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
@@ -79,6 +84,10 @@ impl Config {
         if !(1..=604_800).contains(&staleness) {
             return Err(SettingError::new("HYBRID_BUDGET_MAX_STALENESS", "must be 1 to 604800 seconds"));
         }
+        let drain_delay = settings.optional_as::<u64>("DRAIN_DELAY")?.unwrap_or(0);
+        if drain_delay > 300 {
+            return Err(SettingError::new("DRAIN_DELAY", "must be 0 to 300 seconds"));
+        }
         Ok(Self {
             node_id,
             http: SocketAddr::new(address, settings.required_as("HTTP_PORT")?),
@@ -89,14 +98,8 @@ impl Config {
             workers,
             connections,
             budget_max_staleness: Duration::from_secs(staleness),
+            drain_delay: Duration::from_secs(drain_delay),
             delay: settings.optional_as("QUOTE_DELAY_US")?.filter(|&us| us > 0).map(Duration::from_micros),
         })
     }
-}
-
-fn is_node_id(text: &str) -> bool {
-    text != "."
-        && text != ".."
-        && (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -1,16 +1,22 @@
 //! The protobuf JSON mapping of quotes.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteLine, QuoteRequest, QuoteResponse};
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Reads a `QuoteRequest`. An unknown field is an error; null means that a field is not set.
+/// One more than a quote may have, so that pricing still refuses it.
+const LINES_KEPT: usize = 201;
+const COUPONS_KEPT: usize = 17;
+
+/// Reads a `QuoteRequest`. An unknown field is an error; null means that a field is not set. Of lines and
+/// coupons that are too many only as many are kept as it takes to see that: a body would become many times as large.
 pub(crate) fn parse_request(body: &[u8]) -> serde_json::Result<QuoteRequest> {
     let request: Request = serde_json::from_slice(body)?;
-    let lines = request.lines.unwrap_or_default().into_iter().map(|line| QuoteLine {
+    let lines = request.lines.map_or_else(Vec::new, |lines| lines.0).into_iter().map(|line| QuoteLine {
         sku: line.sku.unwrap_or_default(),
         quantity: line.quantity.map_or(0, |quantity| quantity.0),
     });
@@ -18,7 +24,7 @@ pub(crate) fn parse_request(body: &[u8]) -> serde_json::Result<QuoteRequest> {
         currency_code: request.currency_code.unwrap_or_default(),
         jurisdiction: request.jurisdiction.unwrap_or_default(),
         lines: lines.collect(),
-        coupons: request.coupons.unwrap_or_default(),
+        coupons: request.coupons.map_or_else(Vec::new, |coupons| coupons.0),
     })
 }
 
@@ -33,8 +39,37 @@ struct Request {
     #[serde(alias = "currency_code")]
     currency_code: Option<String>,
     jurisdiction: Option<String>,
-    lines: Option<Vec<Line>>,
-    coupons: Option<Vec<String>>,
+    lines: Option<First<Line, LINES_KEPT>>,
+    coupons: Option<First<String, COUPONS_KEPT>>,
+}
+
+/// The first `KEPT` elements of a list. The others are read too, so that they must be well-formed.
+struct First<T, const KEPT: usize>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const KEPT: usize> Deserialize<'de> for First<T, KEPT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FirstVisitor<T, const KEPT: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const KEPT: usize> Visitor<'de> for FirstVisitor<T, KEPT> {
+            type Value = First<T, KEPT>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+                let mut kept = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    if kept.len() < KEPT {
+                        kept.push(element);
+                    }
+                }
+                Ok(First(kept))
+            }
+        }
+
+        deserializer.deserialize_seq(FirstVisitor(PhantomData))
+    }
 }
 
 #[derive(Deserialize)]
@@ -195,6 +230,17 @@ mod tests {
             assert!(parse_request(body.as_bytes()).is_err(), "{body}");
         }
         assert!(parse_request(b"{\"currencyCode\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn what_is_too_many_is_read_but_not_kept() {
+        let of = |element: &str| vec![element; 300_000].join(",");
+        let body = |lines: &str, coupons: &str| format!(r#"{{"lines":[{lines}],"coupons":[{coupons}]}}"#);
+        let request = parse_request(body(&of("{}"), &of(r#""""#)).as_bytes()).unwrap();
+        assert_eq!((request.lines.len(), request.coupons.len()), (201, 17));
+        assert!(request.lines.capacity() <= 512 && request.coupons.capacity() <= 32);
+        assert!(parse_request(body(&(of("{}") + r#",{"x":1}"#), "").as_bytes()).is_err());
+        assert!(parse_request(body("", &(of(r#""""#) + ",1")).as_bytes()).is_err());
     }
 
     #[test]

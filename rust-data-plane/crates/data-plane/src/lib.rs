@@ -6,6 +6,8 @@ mod config;
 #[cfg(test)]
 mod cost;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod grpc;
 mod http;
 mod http2;

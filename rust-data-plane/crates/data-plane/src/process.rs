@@ -44,20 +44,23 @@ impl Process {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let drain = Drain::new();
-            let signal = drain.on_signal()?;
-            let process = Self::start(config, telemetry, &drain)?;
-            let ended = tokio::select! {
-                () = signal => None,
-                name = process.first_to_end() => Some(name),
-            };
-            if let Some(name) = ended {
-                tracing::error!(thread = name, "a thread has ended; a new process is needed");
-                drain.start();
-            }
-            process.finish();
-            ended
-                .map_or(Ok(()), |name| Err(Failure::other(io::Error::other(format!("the thread of {name} has ended")))))
+            let signal = drain.on_signal(config.drain_delay)?;
+            Self::start(config, telemetry, &drain)?.serve(signal, &drain).await
         })
+    }
+
+    /// Serves until the signal, or until a thread has ended by a fault, which only a new process mends; then drains.
+    async fn serve(self, signal: impl Future<Output = ()>, drain: &Drain) -> Result<(), Failure> {
+        let ended = tokio::select! {
+            () = signal => None,
+            name = self.first_to_end() => Some(name),
+        };
+        if let Some(name) = ended {
+            tracing::error!(thread = name, "a thread has ended; a new process is needed");
+            drain.start();
+        }
+        self.finish();
+        ended.map_or(Ok(()), |name| Err(Failure::other(io::Error::other(format!("the thread of {name} has ended")))))
     }
 
     fn start(config: Config, telemetry: Telemetry, drain: &Drain) -> Result<Self, Failure> {
@@ -188,4 +191,50 @@ fn readiness(drain: &Drain, snapshots: &Snapshots, events: &Arc<Events>) -> Read
         })
     });
     readiness
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use harness::free_address;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+
+    fn start(drain: &Drain, state_dir: &std::path::Path) -> Process {
+        let config = Config {
+            node_id: "node-1".into(),
+            http: free_address(),
+            grpc: free_address(),
+            state_dir: state_dir.to_owned(),
+            control_plane: Endpoint::from_static("http://127.0.0.1:1"),
+            kafka: "127.0.0.1:1".into(),
+            workers: 1,
+            connections: 1,
+            budget_max_staleness: Duration::from_secs(300),
+            drain_delay: Duration::ZERO,
+            delay: None,
+        };
+        let service = Service { name: PROGRAM.name, version: PROGRAM.version, instance: None };
+        Process::start(config, Telemetry::start(telemetry::Config::from_env(service)), drain).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_ends_the_process_as_a_failure() {
+        let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::new());
+        let mut process = start(&drain, folder.path());
+        process.workers.push(std::thread::spawn(|| panic!("a fault of a worker")));
+        // Exit code 1, which the host answers with a new process.
+        let failure = process.serve(pending(), &drain).await.unwrap_err();
+        assert!(matches!(&failure, Failure::Other(error) if error.to_string().contains("a worker")), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_signal_ends_the_process_well() {
+        let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::new());
+        let process = start(&drain, folder.path());
+        drain.start();
+        process.serve(ready(()), &drain).await.unwrap();
+    }
 }

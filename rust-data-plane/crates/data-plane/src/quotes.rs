@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use contracts::hybrid::pricing::v1::{QuoteRequest, QuoteResponse};
 use pricing::{Instant, QuoteError, Request};
 use prost::Message;
-use rand::RngExt;
 use snapshot_client::Snapshots;
 use telemetry::{Attribute, Kind, Status, Tracer};
 use uuid::fmt::Hyphenated;
@@ -124,12 +123,9 @@ pub(crate) struct Answered {
 pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
 
 impl QuoteId {
-    /// The random part comes from the thread's generator, which seldom calls the system.
     fn new(now: Duration) -> Self {
-        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let id = uuid::Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid();
         let mut text = [0; Hyphenated::LENGTH];
-        id.hyphenated().encode_lower(&mut text);
+        contracts::time_ordered_id(now).hyphenated().encode_lower(&mut text);
         Self(text)
     }
 

@@ -513,6 +513,30 @@ async fn a_second_signal_does_not_wait_for_what_is_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn quotes_are_served_during_the_drain_delay() {
+    let (control, delay) = (ControlPlane::start().await.unwrap(), Duration::from_secs(2));
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &[("DRAIN_DELAY", "2")]);
+    let _session = catalog(&control).await;
+    let mut early = PricingServiceClient::new(node.channel().await);
+    node.until("it is ready", || node.ready().0 == 200);
+    let start = Instant::now();
+    node.program.signal("TERM");
+    node.until("it says that it drains", || node.ready().1["status"] == "draining");
+    early.quote(basket("mug", 1)).await.unwrap();
+    PricingServiceClient::new(node.channel().await).quote(basket("mug", 1)).await.unwrap();
+    let body = br#"{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"mug","quantity":1}]}"#;
+    assert_eq!(node.quote_json(body).0, 200);
+    assert!(start.elapsed() < delay, "too slow to show anything");
+    assert!(node.program.ended().success() && start.elapsed() >= delay);
+
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &[("DRAIN_DELAY", "300")]);
+    node.program.signal("TERM");
+    node.until("it says that it drains", || node.ready().1["status"] == "draining");
+    node.program.signal("TERM");
+    assert_eq!(node.program.ended().code(), Some(1), "a second signal ends the delay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_checks_are_answered_throughout_the_drain() {
     let control = ControlPlane::start().await.unwrap();
     let variables = [("QUOTE_DELAY_US", "2000000"), ("WORKER_THREADS", "16")];

@@ -20,12 +20,14 @@ impl Broker {
     /// Formats its data and starts it. Tests that call this are `ignore`d unless they are asked for, since not every machine
     /// has Kafka and Java.
     pub fn start() -> Self {
-        Self::start_with(TEMPLATE)
+        let (before, after) = TEMPLATE.split_once(AUTO_CREATION).expect("the setting is there");
+        let after = after.strip_prefix("false").expect("it is off");
+        Self::start_with(&format!("{before}{AUTO_CREATION}true\nnum.partitions=4{after}"))
     }
 
     /// As `start`, but topics are only there once they are created.
     pub fn start_without_auto_creation() -> Self {
-        Self::start_with(&TEMPLATE.replace("auto.create.topics.enable=true", "auto.create.topics.enable=false"))
+        Self::start_with(TEMPLATE)
     }
 
     fn start_with(template: &str) -> Self {
@@ -86,25 +88,6 @@ impl Broker {
 /// Any id will do.
 const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
-const TEMPLATE: &str = "\
-process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers={controller}
-listeners=PLAINTEXT://{broker},CONTROLLER://{controller}
-advertised.listeners=PLAINTEXT://{broker}
-controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-num.partitions=4
-auto.create.topics.enable=true
-";
+/// The settings, which the languages share.
+const TEMPLATE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../eng/kafka/server.properties"));
+const AUTO_CREATION: &str = "auto.create.topics.enable=";

@@ -1,26 +1,7 @@
 //! The modules of this crate use each other one way.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
+#![allow(missing_docs)]
 
 #[test]
 fn modules_use_each_other_one_way() {
-    let mut uses = BTreeMap::<String, BTreeSet<String>>::new();
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
-        let path = file.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-        let used = text.split("crate::").skip(1).map(name).collect();
-        uses.insert(path.file_stem().unwrap().to_string_lossy().into_owned(), used);
-    }
-    assert!(uses.len() > 10, "{uses:?}");
-    // Modules that use none of those that are left are taken away, until none is left or the rest is a circle.
-    while let Some(free) =
-        uses.iter().find(|(_, used)| !used.iter().any(|name| uses.contains_key(name))).map(|(name, _)| name.clone())
-    {
-        uses.remove(&free);
-    }
-    assert!(uses.is_empty(), "these use each other in a circle, or use one: {uses:?}");
+    harness::modules_use_each_other_one_way(env!("CARGO_MANIFEST_DIR"));
 }

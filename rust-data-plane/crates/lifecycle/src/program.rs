@@ -63,3 +63,17 @@ pub fn main(program: Program, run: impl FnOnce(Settings) -> Result<(), Failure>)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_setting_ends_with_2() {
+        // ExitCode cannot be compared.
+        let code = |failure: Failure| format!("{:?}", failure.exit_code());
+        assert_eq!(code(Failure::setting("x")), format!("{:?}", ExitCode::from(2)));
+        assert_eq!(code(Failure::other(io::Error::other("x"))), format!("{:?}", ExitCode::from(1)));
+        assert_eq!(code(io::Error::other("x").into()), format!("{:?}", ExitCode::from(1)));
+    }
+}

@@ -67,7 +67,7 @@ impl Readiness {
         self.tasks.write().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
-    /// Whether the drain has begun.
+    /// Whether the process is not ready any more, because its drain has begun or is about to begin.
     pub fn is_draining(&self) -> bool {
         self.draining.now()
     }

@@ -38,9 +38,11 @@ impl Config {
     /// Reads the environment.
     pub fn from_settings(settings: Settings) -> Result<Self, SettingError> {
         let node = settings.text("NODE_ID").unwrap_or_else(|| "1".into());
-        let valid = node.len() <= 64 && node.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !valid {
-            return Err(SettingError::new("NODE_ID", "must be up to 64 characters of A-Z a-z 0-9 . _ -"));
+        if !pricing::is_key(&node) {
+            return Err(SettingError::new(
+                "NODE_ID",
+                "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
+            ));
         }
         Ok(Self {
             http: SocketAddr::new(settings.bind_address()?, settings.required_as("HTTP_PORT")?),

@@ -1,18 +1,23 @@
 use std::time::Duration;
 
-use rand::RngExt;
+use backoff::Backoff;
 
-const RETRY_BASE: Duration = Duration::from_millis(100);
-const RETRY_CAP: Duration = Duration::from_secs(2);
+const RETRIES: Backoff = match Backoff::new(Duration::from_millis(100), Duration::from_secs(2)) {
+    Ok(backoff) => backoff,
+    Err(_) => unreachable!(),
+};
 
-/// Full jitter between attempts.
-#[derive(Default)]
-pub(crate) struct Delay(u32);
+/// The pauses between the attempts of a thread that may block.
+pub(crate) struct Delay(Backoff);
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self(RETRIES)
+    }
+}
 
 impl Delay {
     pub(crate) fn wait(&mut self) {
-        let limit = RETRY_BASE.saturating_mul(1 << self.0.min(10)).min(RETRY_CAP);
-        self.0 += 1;
-        std::thread::sleep(limit.mul_f64(rand::rng().random_range(0.0..=1.0)));
+        std::thread::sleep(self.0.next_delay());
     }
 }

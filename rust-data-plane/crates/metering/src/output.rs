@@ -9,7 +9,6 @@ use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::{Header, OwnedHeaders};
 use kafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use prost::Message as _;
-use rand::RngExt;
 use telemetry::{TraceContext, TraceState};
 
 use crate::dead::Dead;
@@ -36,10 +35,7 @@ pub(crate) fn send_window<C: ProducerContext>(
 ) -> KafkaResult<()> {
     let key = format!("{}/{}", window.currency_code, window.jurisdiction);
     let now = SystemTime::now();
-    let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &rand::rng().random())
-        .into_uuid()
-        .to_string();
+    let id = contracts::time_ordered_id(now.duration_since(UNIX_EPOCH).unwrap_or_default()).to_string();
     let time = prost_types::Timestamp::from(now).to_string();
     let traceparent = context.traceparent();
     let event = CloudEvent {

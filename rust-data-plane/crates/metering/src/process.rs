@@ -44,7 +44,7 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), Failure> {
         TcpListener::bind(config.http).await.map_err(|error| Failure::port("HTTP_PORT", config.http, &error))?;
     let stop = Stop::default();
     let drain = Drain::new();
-    let signal = drain.on_signal()?;
+    let signal = drain.on_signal(Duration::ZERO)?;
     let readiness = readiness(&drain, &stop, config.stand_in);
     let metrics = Metrics::new(&telemetry.meter());
     let places = Places::new(MAX_CONNECTIONS, &metrics.refused);

@@ -56,9 +56,9 @@ pub enum QuoteError {
     LinesInvalid(usize),
     #[error("a quote takes up to 16 coupons, not {0}")]
     TooManyCoupons(usize),
-    #[error("a coupon is 1 to 64 characters of A-Z a-z 0-9 . _ -")]
+    #[error("a coupon is 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..")]
     CouponInvalid { index: usize },
-    #[error("a sku is 1 to 64 characters of A-Z a-z 0-9 . _ -")]
+    #[error("a sku is 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..")]
     SkuInvalid { line: usize },
     #[error("a quantity is 1 to 1,000,000")]
     QuantityInvalid { line: usize },

@@ -19,7 +19,11 @@ impl Item {
     pub fn new(sku: &str, currency: &str, unit_price_minor: i64, category: &str) -> Result<Self, Invalid> {
         let category = names::category(category);
         if !names::is_key(sku) {
-            return Err(Invalid::new("sku", "SKU_INVALID", "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"));
+            return Err(Invalid::new(
+                "sku",
+                "SKU_INVALID",
+                "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..",
+            ));
         }
         let currency = Currency::parse(currency).ok_or(Invalid::new(
             "unit_price.currency_code",

@@ -16,7 +16,7 @@ mod time;
 
 pub use error::{Code, Invalid, QuoteError};
 pub use item::{Item, MAX_PRICE_MINOR};
-pub use names::Currency;
+pub use names::{Currency, is_key};
 pub use promotion::{Discount, Promotion, PromotionTerms};
 pub use quote::{PricedLine, Quote, Request, Totals, quote};
 pub use snapshot::{Edit, Snapshot};

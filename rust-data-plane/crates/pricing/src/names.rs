@@ -21,9 +21,12 @@ impl std::fmt::Debug for Currency {
 /// The category of what names none.
 pub(crate) const STANDARD: &str = "standard";
 
-/// 1 to 64 characters of A-Z a-z 0-9 . _ -
-pub(crate) fn is_key(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+/// Whether `text` can be a sku, a promotion id, a coupon or the id of a node: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
+pub fn is_key(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && text != "."
+        && text != ".."
 }
 
 /// 2 to 16 characters of A-Z 0-9 -

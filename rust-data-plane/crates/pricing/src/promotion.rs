@@ -74,7 +74,7 @@ pub struct Promotion {
 impl Promotion {
     /// A promotion on these terms.
     pub fn new(terms: &PromotionTerms<'_>) -> Result<Self, Invalid> {
-        const KEY: &str = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -";
+        const KEY: &str = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..";
         if !names::is_key(terms.promotion_id) {
             return Err(Invalid::new("promotion_id", "PROMOTION_ID_INVALID", KEY));
         }

@@ -9,7 +9,6 @@ use thiserror::Error;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::backoff::Backoff;
 use crate::disk::Store;
 use crate::heard::{Heard, listening};
 use crate::incoming::Incoming;
@@ -17,6 +16,7 @@ use crate::outbox::{Outbox, Stuck};
 use crate::saver::{SAVE_AFTER, Saver};
 use crate::state::{ApplyError, State};
 use crate::status::Snapshots;
+use backoff::Backoff;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Three missed heartbeats, and some time for transport.

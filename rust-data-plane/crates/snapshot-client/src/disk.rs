@@ -104,7 +104,7 @@ impl Store {
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<(String, State), StoreError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(String, State), StoreError> {
     let (header, mut body) = bytes.split_at_checked(HEADER).ok_or(StoreError::Checksum)?;
     if header[..8] != *MAGIC || header[8..] != fnv1a(body).to_le_bytes() {
         return Err(StoreError::Checksum);

@@ -3,11 +3,12 @@
 //! One task holds the stream, prepares each state apart from the quotes, and publishes it by one pointer swap. The last good
 //! state lies on disk, so a node starts without the control plane; it then says that it is stale, and how old.
 
-mod backoff;
 mod client;
 mod convert;
 mod digest;
 mod disk;
+#[cfg(test)]
+mod fuzz;
 mod heard;
 mod incoming;
 mod outbox;
@@ -15,7 +16,7 @@ mod saver;
 mod state;
 mod status;
 
-pub use backoff::{Backoff, InvalidBackoff};
+pub use backoff::Backoff;
 pub use client::{Client, Node};
 pub use digest::Digest;
 pub use disk::{Saved, Store, StoreError};

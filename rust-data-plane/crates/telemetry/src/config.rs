@@ -117,7 +117,8 @@ impl Reader<'_> {
         let mut endpoints = protocol.map_or_else(Endpoints::default, |protocol| self.endpoints(protocol));
         let mut tls = None;
         if endpoints.all().any(|endpoint| endpoint.scheme() == Some(&Scheme::HTTPS)) {
-            match tls::client(self.text("OTEL_EXPORTER_OTLP_CERTIFICATE").as_deref(), protocol) {
+            let alpn: &[u8] = if protocol == Some(Protocol::HttpProtobuf) { b"http/1.1" } else { b"h2" };
+            match tls::client(self.text("OTEL_EXPORTER_OTLP_CERTIFICATE").as_deref(), alpn) {
                 Ok(config) => tls = Some(config),
                 Err(problem) => {
                     let variable = match self.text("OTEL_EXPORTER_OTLP_CERTIFICATE") {

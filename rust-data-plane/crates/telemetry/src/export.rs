@@ -15,8 +15,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Batching, Config};
 use crate::histogram::SCALE;
-use crate::logs::Record;
 use crate::metrics::{Instrument, Meter, Reading};
+use crate::record::Record;
 use crate::sink::{Signal, Sink};
 use crate::span::{self, Attribute, Span, Value};
 use crate::state::TraceState;

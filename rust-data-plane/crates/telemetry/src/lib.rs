@@ -7,14 +7,18 @@ mod config;
 mod context;
 mod export;
 mod histogram;
+mod lines;
 mod logs;
 mod metrics;
 mod pipeline;
+mod queue;
+mod record;
 mod sampler;
 mod sink;
 mod span;
 mod state;
 mod tls;
+mod tracer;
 mod transport;
 
 pub use config::{Config, ConfigError, Service};
@@ -23,8 +27,9 @@ pub use logs::init_logging;
 pub use metrics::{Counter, Histogram, Histograms, Meter};
 pub use pipeline::Telemetry;
 pub use sampler::Sampler;
-pub use span::{Attribute, Kind, Link, Span, Status, Tracer, Value};
+pub use span::{Attribute, Kind, Link, Span, Status, Value};
 pub use state::TraceState;
+pub use tracer::Tracer;
 
 /// Nanoseconds since the Unix epoch.
 pub fn unix_nanos(at: std::time::SystemTime) -> u64 {

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -7,38 +6,19 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, ConfigError};
 use crate::export;
-use crate::logs::Record;
+use crate::lines::Lines;
 use crate::metrics::Meter;
-use crate::span::{Span, Tracer};
-
-/// A bounded queue that never makes its writer wait.
-pub(crate) struct Queue<T> {
-    sender: mpsc::Sender<T>,
-    dropped: AtomicU64,
-}
-
-impl<T> Queue<T> {
-    fn new(capacity: usize) -> (Arc<Self>, mpsc::Receiver<T>) {
-        let (sender, receiver) = mpsc::channel(capacity);
-        (Arc::new(Self { sender, dropped: AtomicU64::new(0) }), receiver)
-    }
-
-    pub(crate) fn offer(&self, record: T) {
-        if self.sender.try_send(record).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-}
+use crate::queue::Queue;
+use crate::record::Record;
+use crate::span::Span;
+use crate::tracer::Tracer;
 
 /// The process's telemetry, until it is shut down.
 pub struct Telemetry {
     tracer: Tracer,
     meter: Meter,
     logs: Option<Arc<Queue<Record>>>,
+    lines: Arc<Lines>,
     exporter: Option<Exporter>,
     warnings: Vec<ConfigError>,
 }
@@ -71,6 +51,7 @@ impl Telemetry {
         let meter = Meter::default();
         let sampler = config.sampler;
         let mut warnings = std::mem::take(&mut config.warnings);
+        let lines = Arc::<Lines>::default();
         let (spans, span_receiver) = Queue::new(config.spans.queue);
         let (logs, log_receiver) = Queue::new(config.logs.queue);
         let exporter = match config.endpoints.is_empty() {
@@ -82,7 +63,7 @@ impl Telemetry {
                 .ok(),
         };
         if exporter.is_none() {
-            return Self { tracer: Tracer::new(sampler, None), meter, logs: None, exporter, warnings };
+            return Self { tracer: Tracer::new(sampler, None), meter, logs: None, lines, exporter, warnings };
         }
         for (name, description, dropped) in [
             ("hybrid.telemetry.spans.dropped", "Spans that found the queue full", {
@@ -96,7 +77,7 @@ impl Telemetry {
         ] {
             meter.observed_counter(name, "{record}", description, dropped);
         }
-        Self { tracer: Tracer::new(sampler, Some(spans)), meter, logs: Some(logs), exporter, warnings }
+        Self { tracer: Tracer::new(sampler, Some(spans)), meter, logs: Some(logs), lines, exporter, warnings }
     }
 
     /// Starts and takes spans.
@@ -115,6 +96,10 @@ impl Telemetry {
 
     pub(crate) fn log_queue(&self) -> Option<Arc<Queue<Record>>> {
         self.logs.clone()
+    }
+
+    pub(crate) fn lines(&self) -> Arc<Lines> {
+        Arc::clone(&self.lines)
     }
 
     /// Exports what is left, for at most `deadline`.

@@ -4,10 +4,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::Protocol;
-
-/// Trusts the certificates in `file`; without it those of `SSL_CERT_FILE` or `SSL_CERT_DIR`; without these the system's.
-pub(crate) fn client(file: Option<&str>, protocol: Option<Protocol>) -> Result<Arc<ClientConfig>, String> {
+/// Speaks `protocol`, by its name in ALPN. Trusts the certificates in `file`; without it those of `SSL_CERT_FILE` or `SSL_CERT_DIR`; without these the system's.
+pub(crate) fn client(file: Option<&str>, protocol: &[u8]) -> Result<Arc<ClientConfig>, String> {
     let certificates = match file {
         Some(file) => CertificateDer::pem_file_iter(file)
             .and_then(Iterator::collect)
@@ -24,10 +22,7 @@ pub(crate) fn client(file: Option<&str>, protocol: Option<Protocol>) -> Result<A
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = match protocol {
-        Some(Protocol::HttpProtobuf) => vec![b"http/1.1".to_vec()],
-        _ => vec![b"h2".to_vec()],
-    };
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(Arc::new(config))
 }
 

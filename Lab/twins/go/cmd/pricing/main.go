@@ -3,9 +3,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -52,7 +54,11 @@ func read() (settings, error) {
 		return settings{}, err
 	}
 	s.address = net.JoinHostPort(program.Optional("BIND_ADDRESS", "127.0.0.1"), port)
-	s.controlPlane = strings.TrimPrefix(s.controlPlane, "http://")
+	control, err := url.Parse(s.controlPlane)
+	if err != nil || control.Scheme != "http" || control.Host == "" {
+		return settings{}, errors.New("CONTROL_PLANE_GRPC must be http://host:port")
+	}
+	s.controlPlane = control.Host
 	s.brokers, s.maxStaleness = strings.Split(kafka, ","), time.Duration(seconds)*time.Second
 	return s, nil
 }

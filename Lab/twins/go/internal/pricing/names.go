@@ -1,10 +1,10 @@
 package pricing
 
-const keyForm = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
+const keyForm = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor .."
 
 // validKey reports whether text can be a sku, a coupon or a promotion's id.
 func validKey(text string) bool {
-	return only(text, 1, 64, func(c byte) bool {
+	return text != "." && text != ".." && only(text, 1, 64, func(c byte) bool {
 		return lower(c) || upper(c) || digit(c) || c == '.' || c == '_' || c == '-'
 	})
 }

@@ -80,7 +80,7 @@ func validate(r *pricingv1.QuoteRequest) error {
 	}
 	for n, coupon := range r.GetCoupons() {
 		if !validKey(coupon) {
-			return &Error{codes.InvalidArgument, "COUPONS_INVALID", fmt.Sprintf("coupons[%d]", n), "a coupon is 1 to 64 characters of A-Z a-z 0-9 . _ -"}
+			return &Error{codes.InvalidArgument, "COUPONS_INVALID", fmt.Sprintf("coupons[%d]", n), "a coupon is 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor .."}
 		}
 	}
 	return nil
@@ -90,7 +90,7 @@ func (c *Catalog) priceLine(r *pricingv1.QuoteRequest, line *pricingv1.QuoteLine
 	sku, quantity := line.GetSku(), line.GetQuantity()
 	field := func(name string) string { return fmt.Sprintf("lines[%d]%s", n, name) }
 	if !validKey(sku) {
-		return nil, &Error{codes.InvalidArgument, "SKU_INVALID", field(".sku"), "a sku is 1 to 64 characters of A-Z a-z 0-9 . _ -"}
+		return nil, &Error{codes.InvalidArgument, "SKU_INVALID", field(".sku"), "a sku is 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor .."}
 	}
 	if quantity < 1 || quantity > maxQuantity {
 		return nil, &Error{codes.InvalidArgument, "QUANTITY_INVALID", field(".quantity"), "a quantity is 1 to 1,000,000"}

@@ -11,6 +11,7 @@ import (
 
 	pricingv1 "hybrid/control-plane/gen/hybrid/pricing/v1"
 	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
+	"hybrid/twins/internal/cloudevent"
 )
 
 const (
@@ -27,7 +28,7 @@ type Events struct {
 	producer     sarama.AsyncProducer
 	topic        string
 	nodeID       string
-	source       []byte
+	source       string
 	shed, failed atomic.Int64
 	log          *slog.Logger
 	drained      chan struct{}
@@ -49,7 +50,7 @@ func OpenEvents(brokers []string, topic, nodeID string, log *slog.Logger) (*Even
 		return nil, fmt.Errorf("connect to Kafka: %w", err)
 	}
 	e := &Events{
-		producer: producer, topic: topic, nodeID: nodeID, source: []byte("/hybrid/data-plane/" + nodeID), log: log, drained: make(chan struct{}),
+		producer: producer, topic: topic, nodeID: nodeID, source: "/hybrid/data-plane/" + nodeID, log: log, drained: make(chan struct{}),
 	}
 	go e.countFailures()
 	return e, nil
@@ -61,20 +62,12 @@ func (e *Events) Publish(quote *pricingv1.QuoteResponse, t trace) error {
 	if err != nil {
 		return fmt.Errorf("encode an event: %w", err)
 	}
-	headers := []sarama.RecordHeader{
-		{Key: []byte("ce_specversion"), Value: []byte("1.0")},
-		{Key: []byte("ce_id"), Value: []byte(quote.GetQuoteId())},
-		{Key: []byte("ce_source"), Value: e.source},
-		{Key: []byte("ce_type"), Value: []byte(eventType)},
-		{Key: []byte("ce_time"), Value: []byte(quote.GetPricedAt().AsTime().Format(time.RFC3339Nano))},
-		{Key: []byte("content-type"), Value: []byte("application/protobuf")},
-		{Key: []byte("traceparent"), Value: []byte(t.parent)},
-	}
-	if t.state != "" {
-		headers = append(headers, sarama.RecordHeader{Key: []byte("tracestate"), Value: []byte(t.state)})
+	event := cloudevent.Event{
+		ID: quote.GetQuoteId(), Source: e.source, Type: eventType, Time: quote.GetPricedAt().AsTime(),
+		Traceparent: t.parent, Tracestate: t.state,
 	}
 	message := &sarama.ProducerMessage{
-		Topic: e.topic, Key: sarama.StringEncoder(quote.GetQuoteId()), Value: sarama.ByteEncoder(value), Headers: headers,
+		Topic: e.topic, Key: sarama.StringEncoder(quote.GetQuoteId()), Value: sarama.ByteEncoder(value), Headers: event.Headers(),
 	}
 	select {
 	case e.producer.Input() <- message:

@@ -1,11 +1,11 @@
 package quotes
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
+
+	"hybrid/twins/internal/cloudevent"
 )
 
 // trace is the W3C trace context of a call.
@@ -16,9 +16,7 @@ func traceOf(md metadata.MD) trace {
 	if parent := md.Get("traceparent"); len(parent) == 1 && validParent(parent[0]) {
 		return trace{parent[0], strings.Join(md.Get("tracestate"), ",")}
 	}
-	var ids [24]byte
-	rand.Read(ids[:])
-	return trace{parent: "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-00"}
+	return trace{parent: cloudevent.NewTraceparent()}
 }
 
 // validParent reports whether text is a traceparent of version 00, whose ids are not zero.

@@ -37,7 +37,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         .init();
     let config = Config::from_settings(settings)?;
     let drain = Drain::new();
-    let signal = drain.on_signal()?;
+    let signal = drain.on_signal(Duration::ZERO)?;
     let listener =
         TcpListener::bind(config.grpc).await.map_err(|error| Failure::port("GRPC_PORT", config.grpc, &error))?;
     let events = Arc::new(Events::new(&config).map_err(Failure::other)?);

@@ -224,9 +224,10 @@ type Promotion struct {
 	//	*Promotion_PercentOffPpm
 	//	*Promotion_AmountOffMinor
 	Discount isPromotion_Discount `protobuf_oneof:"discount"`
-	// The skus it applies to; empty means all. At most 1,000.
+	// The skus it applies to; empty means all. At most 1,000. At most 200 promotions list one sku, and at most 200 none: what a quote
+	// compares for each line is bounded. One more is FAILED_PRECONDITION, PROMOTIONS_TOO_MANY.
 	Skus []string `protobuf:"bytes,5,rep,name=skus,proto3" json:"skus,omitempty"`
-	// Where set, only quotes that bring this coupon get it: up to 64 characters of A-Z a-z 0-9 . _ -
+	// Where set, only quotes that bring this coupon get it: 1 to 64 characters of A-Z a-z 0-9 . _ -, neither . nor ..
 	Coupon string `protobuf:"bytes,6,opt,name=coupon,proto3" json:"coupon,omitempty"`
 	// Smallest quantity of a line that gets it; 0 means 1.
 	MinQuantity int64 `protobuf:"varint,7,opt,name=min_quantity,json=minQuantity,proto3" json:"min_quantity,omitempty"`
@@ -700,7 +701,7 @@ func (x *GetItemResponse) GetItem() *Item {
 
 type ListItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1178,7 +1179,7 @@ func (x *GetTaxRuleResponse) GetTaxRule() *TaxRule {
 
 type ListTaxRulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1656,7 +1657,7 @@ func (x *GetPromotionResponse) GetPromotion() *Promotion {
 
 type ListPromotionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most this many; 0 means 50, the limit is 1,000.
+	// At most this many; 0 means 50, the limit is 1,000. Fewer come where they would be more than a mebibyte.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// From the previous page's `next_page_token`.
 	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -28,9 +28,9 @@
 //   CURRENCY_INVALID    INVALID_ARGUMENT   currency_code       not three of A-Z
 //   JURISDICTION_INVALID INVALID_ARGUMENT  jurisdiction        not 2 to 16 characters of A-Z 0-9 -
 //   LINES_INVALID       INVALID_ARGUMENT   lines               none, or more than 200
-//   COUPONS_INVALID     INVALID_ARGUMENT   coupons[i]          more than 16 (field "coupons"), or not 1 to 64 of A-Z a-z 0-9 . _ -
+//   COUPONS_INVALID     INVALID_ARGUMENT   coupons[i]          more than 16 (field "coupons"), or not 1 to 64 of A-Z a-z 0-9 . _ -, or . or ..
 // then for each line in turn:
-//   SKU_INVALID         INVALID_ARGUMENT   lines[i].sku        not 1 to 64 characters of A-Z a-z 0-9 . _ -
+//   SKU_INVALID         INVALID_ARGUMENT   lines[i].sku        not 1 to 64 characters of A-Z a-z 0-9 . _ -, or . or ..
 //   QUANTITY_INVALID    INVALID_ARGUMENT   lines[i].quantity   not 1 to 1,000,000
 //   SKU_UNKNOWN         NOT_FOUND          lines[i].sku        not in the snapshot
 //   CURRENCY_MISMATCH   FAILED_PRECONDITION lines[i].sku       the item is priced in another currency

@@ -1,3 +1,5 @@
+//! Paces retries with full jitter.
+
 use std::time::Duration;
 
 use rand::RngExt;
@@ -18,8 +20,11 @@ pub struct InvalidBackoff;
 
 impl Backoff {
     /// A backoff within these bounds.
-    pub fn new(base: Duration, cap: Duration) -> Result<Self, InvalidBackoff> {
-        if base.is_zero() || base > cap { Err(InvalidBackoff) } else { Ok(Self { base, cap, failures: 0 }) }
+    pub const fn new(base: Duration, cap: Duration) -> Result<Self, InvalidBackoff> {
+        if base.is_zero() || base.as_nanos() > cap.as_nanos() {
+            return Err(InvalidBackoff);
+        }
+        Ok(Self { base, cap, failures: 0 })
     }
 
     /// How long to wait before the next attempt.

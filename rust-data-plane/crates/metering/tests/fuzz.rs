@@ -1,0 +1,93 @@
+//! The reader of quote records meets what anybody may write into the topic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
+use contracts::hybrid::usage::v1::QuotePriced;
+use harness::Fuzzer;
+use kafka::message::Header;
+use metering::{Poison, Windows, read};
+use prost::Message;
+
+const HEADERS: [(&str, &str); 4] = [
+    ("ce_specversion", "1.0"),
+    ("ce_id", "0192d3a4-0000-7000-8000-000000000001"),
+    ("ce_source", "hybrid/data-plane/node-1"),
+    ("ce_type", "hybrid.pricing.quote.priced.v1"),
+];
+
+fn event() -> QuotePriced {
+    let line = PricedLine {
+        sku: "mug".into(),
+        quantity: 3,
+        unit_price_minor: 1050,
+        discount_minor: 315,
+        net_minor: 2835,
+        tax_minor: 539,
+        gross_minor: 3374,
+        tax_rate_ppm: 190_000,
+        promotion_id: "ten".into(),
+        promotion_created_version: 4,
+    };
+    let quote = QuoteResponse {
+        quote_id: "0192d3a4-0000-7000-8000-000000000001".into(),
+        snapshot_version: 7,
+        priced_at: Some(prost_types::Timestamp { seconds: 1_790_000_000, nanos: 5 }),
+        currency_code: "EUR".into(),
+        jurisdiction: "DE".into(),
+        discount_minor: 315,
+        net_minor: 2835,
+        tax_minor: 539,
+        gross_minor: 3374,
+        lines: vec![line],
+    };
+    QuotePriced { quote: Some(quote), ..Default::default() }
+}
+
+fn kind(poison: &Poison) -> String {
+    poison.to_string().chars().filter(char::is_ascii_alphabetic).take(24).collect()
+}
+
+#[test]
+fn fuzz_values_that_are_read_can_be_summed_up() {
+    let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record");
+    fuzzer.seed(event().encode_to_vec()).run(|value| {
+        let headers = HEADERS.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
+        match read(&headers, Some(value)) {
+            Ok(quote) => {
+                assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
+                let mut windows = Windows::default();
+                let (lines, gross) = (quote.lines.len(), quote.gross_minor);
+                let added = windows.add(quote);
+                let sums: i64 =
+                    windows.take().iter().flat_map(|window| &window.lines).map(|line| line.gross_minor).sum();
+                assert!(!added || sums == gross, "{sums} of {gross} are left");
+                format!("{lines} lines, added: {added}")
+            }
+            Err(poison) => kind(&poison),
+        }
+    });
+}
+
+#[test]
+fn fuzz_headers_are_complete_or_named() {
+    let text = HEADERS.map(|(key, value)| format!("{key}={value}")).join("\n");
+    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-headers").seed(text).run(|input| {
+        let headers: Vec<Header<'_>> = input
+            .split(|&byte| byte == b'\n')
+            .map(|line| match line.iter().position(|&byte| byte == b'=') {
+                Some(at) => Header { key: &line[..at], value: Some(&line[at + 1..]) },
+                None => Header { key: line, value: None },
+            })
+            .collect();
+        match read(&headers, Some(&event().encode_to_vec())) {
+            Ok(_) => {
+                let has = |(key, value): (&str, &str)| {
+                    headers.iter().any(|header| header.key == key.as_bytes() && header.value == Some(value.as_bytes()))
+                };
+                assert!(has(HEADERS[0]) && has(HEADERS[3]), "accepted with {:?}", String::from_utf8_lossy(input));
+                "accepted".to_owned()
+            }
+            Err(poison) => poison.to_string(),
+        }
+    });
+}
