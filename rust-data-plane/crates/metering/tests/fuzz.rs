@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
-use contracts::hybrid::usage::v1::QuotePriced;
+use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced, QuotesPriced};
 use harness::Fuzzer;
 use kafka::message::Header;
 use metering::{Poison, Windows, read};
@@ -14,6 +14,7 @@ const HEADERS: [(&str, &str); 4] = [
     ("ce_source", "hybrid/data-plane/node-1"),
     ("ce_type", "hybrid.pricing.quote.priced.v1"),
 ];
+const MANY: (&str, &str) = ("ce_type", "hybrid.pricing.quotes.priced.v1");
 
 fn event() -> QuotePriced {
     let line = PricedLine {
@@ -47,25 +48,42 @@ fn kind(poison: &Poison) -> String {
     poison.to_string().chars().filter(char::is_ascii_alphabetic).take(24).collect()
 }
 
+/// What is read of a record with these headers: each of its quotes can be summed up, or is refused with a reason.
+fn outcome(headers: [(&str, &str); 4], value: &[u8]) -> String {
+    let headers = headers.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
+    let record = match read(&headers, Some(value)) {
+        Ok(record) => record,
+        Err(poison) => return kind(&poison),
+    };
+    assert!(!record.quotes.is_empty());
+    let each = record.quotes.into_iter().map(|priced| match priced.quote {
+        Ok(quote) => {
+            assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
+            let mut windows = Windows::default();
+            let (lines, gross) = (quote.lines.len(), quote.gross_minor);
+            let added = windows.add(quote);
+            let sums: i64 = windows.take().iter().flat_map(|window| &window.lines).map(|line| line.gross_minor).sum();
+            assert!(!added || sums == gross, "{sums} of {gross} are left");
+            format!("{lines} lines, added: {added}")
+        }
+        Err(poison) => kind(&poison),
+    });
+    each.take(3).collect::<Vec<_>>().join(", ")
+}
+
 #[test]
 fn fuzz_values_that_are_read_can_be_summed_up() {
     let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record");
-    fuzzer.seed(event().encode_to_vec()).run(|value| {
-        let headers = HEADERS.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
-        match read(&headers, Some(value)) {
-            Ok(quote) => {
-                assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
-                let mut windows = Windows::default();
-                let (lines, gross) = (quote.lines.len(), quote.gross_minor);
-                let added = windows.add(quote);
-                let sums: i64 =
-                    windows.take().iter().flat_map(|window| &window.lines).map(|line| line.gross_minor).sum();
-                assert!(!added || sums == gross, "{sums} of {gross} are left");
-                format!("{lines} lines, added: {added}")
-            }
-            Err(poison) => kind(&poison),
-        }
-    });
+    fuzzer.seed(event().encode_to_vec()).run(|value| outcome(HEADERS, value));
+}
+
+#[test]
+fn fuzz_quotes_of_a_record_are_read_each_on_its_own() {
+    let priced = PricedQuote { quote: event().quote, ..Default::default() };
+    let record = QuotesPriced { node_id: "node-1".into(), quotes: vec![priced.clone(), priced] };
+    let [version, id, source, _] = HEADERS;
+    let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record");
+    fuzzer.seed(record.encode_to_vec()).run(|value| outcome([version, id, source, MANY], value));
 }
 
 #[test]
@@ -80,7 +98,10 @@ fn fuzz_headers_are_complete_or_named() {
             })
             .collect();
         match read(&headers, Some(&event().encode_to_vec())) {
-            Ok(_) => {
+            Ok(record) => {
+                if record.quotes.iter().any(|priced| priced.quote.is_err()) {
+                    return "another type".to_owned();
+                }
                 let has = |(key, value): (&str, &str)| {
                     headers.iter().any(|header| header.key == key.as_bytes() && header.value == Some(value.as_bytes()))
                 };
