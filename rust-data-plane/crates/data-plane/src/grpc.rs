@@ -59,19 +59,20 @@ impl Pricing {
         self.quotes.is_immediate()
     }
 
-    /// Answers `Quote` without tonic, and appends the encoded answer to `out`; none when `message` is no plain request.
+    /// Answers `Quote` as of `now` without tonic, for a call that arrived at `arrived`, and appends the encoded answer to `out`;
+    /// none when `message` is no plain request.
     pub(crate) fn quote_at_once<B>(
         &self,
         request: &http::Request<B>,
         message: &[u8],
+        (arrived, now): (Instant, SystemTime),
         out: &mut Vec<u8>,
     ) -> Option<Result<(), Status>> {
-        let start = Instant::now();
         let basket = Basket::read(message)?;
-        let (now, parent) = (SystemTime::now(), Parent::read(request.headers()));
+        let parent = Parent::read(request.headers());
         let trace = Trace::start(self.quotes.tracer(), &parent);
         let result = self.quotes.answer_at_once(&basket, now, &trace, out);
-        self.unary.record(code(result.as_ref()), start.elapsed());
+        self.unary.record(code(result.as_ref()), arrived.elapsed());
         self.finish(&trace, QUOTE, now, request.uri().authority(), result.as_ref());
         Some(result.map(drop).map_err(|error| status(&error)))
     }

@@ -30,7 +30,10 @@ pub struct Variable {
 /// Variables that OpenTelemetry defines, and the log's level.
 const COMMON: &[Variable] = &[
     Variable { name: "BIND_ADDRESS", help: "address to listen on (default 127.0.0.1)" },
-    Variable { name: "LOG_LEVEL", help: "error, warn, info, debug or trace (default info)" },
+    Variable {
+        name: "LOG_LEVEL",
+        help: "error, warn, info, debug or trace (default info; optimised builds have no trace)",
+    },
     Variable {
         name: "OTEL_EXPORTER_OTLP_ENDPOINT",
         help: "URL of an OTLP receiver (unset: no export); …_{TRACES,METRICS,LOGS}_ENDPOINT for one signal",

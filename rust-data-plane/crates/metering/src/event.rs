@@ -15,7 +15,8 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 
 /// Why a record, or a quote of it, is not a priced one, or why its usage cannot be produced. It becomes the header `dead-letter-reason`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Poison {
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Poison {
     #[error("HEADER_MISSING: {0}")]
     HeaderMissing(&'static str),
     #[error("HEADER_INVALID: {0}")]
@@ -44,17 +45,19 @@ struct Encoded {
 }
 
 /// What a record holds.
-pub(crate) struct Record {
+#[derive(Clone, Debug)]
+pub struct Record {
     /// At least one.
-    pub(crate) quotes: Vec<Priced>,
+    pub quotes: Vec<Priced>,
     /// The node that priced them, where the record may have many.
     node_id: Option<String>,
 }
 
 /// One quote of a record.
-pub(crate) struct Priced {
+#[derive(Clone, Debug)]
+pub struct Priced {
     /// The quote, or why it cannot be used.
-    pub(crate) quote: Result<QuoteResponse, Poison>,
+    pub quote: Result<QuoteResponse, Poison>,
     /// Its own `traceparent` and `tracestate`; none where those of the record's headers hold.
     pub(crate) trace: Option<(String, String)>,
     encoded: Bytes,
@@ -105,7 +108,7 @@ fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// It is no valid event of priced quotes, or of one.
-pub(crate) fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Poison> {
+pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Poison> {
     let header = |name: &str| header(headers, name);
     for name in ["ce_specversion", "ce_id", "ce_source", "ce_type"] {
         if header(name).is_none_or(<[u8]>::is_empty) {

@@ -19,5 +19,6 @@ mod windows;
 mod worker;
 
 pub use config::{Config, PROGRAM};
+pub use event::{Poison, Priced, Record, read};
 pub use process::Process;
 pub use windows::{WINDOW_SECONDS, Windows};

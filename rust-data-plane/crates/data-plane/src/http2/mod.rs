@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -144,10 +144,11 @@ impl Connection {
                 Poll::Ready(true)
             })
             .await;
-            let (full, arrived) = (requests.len() == BATCH, Instant::now());
+            // Requests that are answered together are priced as of one moment.
+            let (full, moment) = (requests.len() == BATCH, (Instant::now(), SystemTime::now()));
             self.activity.ask();
             for (request, respond) in requests.drain(..) {
-                self.answer(request, respond, arrived, &mut buffers);
+                self.answer(request, respond, moment, &mut buffers);
             }
             if !open {
                 return;
@@ -162,9 +163,10 @@ impl Connection {
         &self,
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
-        arrived: Instant,
+        moment: (Instant, SystemTime),
         buffers: &mut Buffers,
     ) {
+        let (arrived, _) = moment;
         if !is_grpc(request.headers()) {
             self.server.pricing.refused(Code::Unknown, request.uri().path());
             return refuse(respond);
@@ -179,7 +181,7 @@ impl Connection {
                 if deadline.is_some_and(|deadline| arrived.elapsed() >= deadline) {
                     return self.fail(respond, grpc::late(), arrived);
                 }
-                self.quote(request, respond, deadline, buffers);
+                self.quote(request, respond, deadline, moment, buffers);
             }
             // The caller has cancelled it.
             Poll::Ready(Err(_)) => {}
@@ -207,7 +209,7 @@ impl Connection {
         let is_late = deadline.is_some_and(|deadline| arrived.elapsed() >= deadline);
         match received {
             Ok(()) if is_late => self.fail(respond, grpc::late(), arrived),
-            Ok(()) => self.quote(request, respond, deadline, &mut Buffers::for_one()),
+            Ok(()) => self.quote(request, respond, deadline, (arrived, SystemTime::now()), &mut Buffers::for_one()),
             Err(Some(status)) => self.fail(respond, status, arrived),
             Err(None) => self.server.pricing.quote_ended(Code::Cancelled, arrived.elapsed()),
         }
@@ -232,6 +234,7 @@ impl Connection {
         request: Request<Incoming>,
         mut respond: SendResponse<Bytes>,
         deadline: Option<Duration>,
+        moment: (Instant, SystemTime),
         buffers: &mut Buffers,
     ) {
         let pricing = &self.server.pricing;
@@ -240,7 +243,7 @@ impl Connection {
         let result = plain
             .then(|| message(request.body().received()))
             .flatten()
-            .and_then(|message| pricing.quote_at_once(&request, message, &mut buffers.message));
+            .and_then(|message| pricing.quote_at_once(&request, message, moment, &mut buffers.message));
         // It fails only where the caller has gone.
         let _ = match result {
             Some(Ok(())) => send(respond, buffers.frame()),
