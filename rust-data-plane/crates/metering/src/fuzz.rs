@@ -15,7 +15,6 @@ const HEADERS: [(&str, &str); 4] = [
     ("ce_source", "hybrid/data-plane/node-1"),
     ("ce_type", "hybrid.pricing.quote.priced.v1"),
 ];
-const MANY: (&str, &str) = ("ce_type", "hybrid.pricing.quotes.priced.v1");
 
 fn event() -> QuotePriced {
     let line = PricedLine {
@@ -49,21 +48,13 @@ fn kind(poison: &Poison) -> String {
     poison.to_string().chars().filter(char::is_ascii_alphabetic).take(24).collect()
 }
 
-<<<<<<< HEAD:rust-data-plane/crates/metering/src/fuzz.rs
 /// Sums up what a record holds, and names what is wrong with the rest.
 fn use_up(record: Result<Record, Poison>) -> String {
     let record = match record {
-=======
-/// What is read of a record with these headers: each of its quotes can be summed up, or is refused with a reason.
-fn outcome(headers: [(&str, &str); 4], value: &[u8]) -> String {
-    let headers = headers.map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
-    let record = match read(&headers, Some(value)) {
->>>>>>> 7050027787f324be3b0ac7e4a664cd45a4c59fe3:rust-data-plane/crates/metering/tests/fuzz.rs
         Ok(record) => record,
         Err(poison) => return kind(&poison),
     };
     assert!(!record.quotes.is_empty());
-<<<<<<< HEAD:rust-data-plane/crates/metering/src/fuzz.rs
     let (mut windows, mut sum, mut outcome) = (Windows::default(), 0i128, String::new());
     for priced in &record.quotes {
         match &priced.quote {
@@ -89,26 +80,10 @@ fn headers(kind: &'static str) -> [Header<'static>; 4] {
         let value = if key == "ce_type" { kind } else { value };
         Header { key: key.as_bytes(), value: Some(value.as_bytes()) }
     })
-=======
-    let each = record.quotes.into_iter().map(|priced| match priced.quote {
-        Ok(quote) => {
-            assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
-            let mut windows = Windows::default();
-            let (lines, gross) = (quote.lines.len(), quote.gross_minor);
-            let added = windows.add(quote);
-            let sums: i64 = windows.take().iter().flat_map(|window| &window.lines).map(|line| line.gross_minor).sum();
-            assert!(!added || sums == gross, "{sums} of {gross} are left");
-            format!("{lines} lines, added: {added}")
-        }
-        Err(poison) => kind(&poison),
-    });
-    each.take(3).collect::<Vec<_>>().join(", ")
->>>>>>> 7050027787f324be3b0ac7e4a664cd45a4c59fe3:rust-data-plane/crates/metering/tests/fuzz.rs
 }
 
 #[test]
 fn fuzz_values_that_are_read_can_be_summed_up() {
-<<<<<<< HEAD:rust-data-plane/crates/metering/src/fuzz.rs
     Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record")
         .seed(event().encode_to_vec())
         .run(|value| use_up(read(&headers(HEADERS[3].1), Some(value))));
@@ -121,19 +96,6 @@ fn fuzz_batches_that_are_read_can_be_summed_up() {
     Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record")
         .seed(batch.encode_to_vec())
         .run(|value| use_up(read(&headers("hybrid.pricing.quotes.priced.v1"), Some(value))));
-=======
-    let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quote-record");
-    fuzzer.seed(event().encode_to_vec()).run(|value| outcome(HEADERS, value));
-}
-
-#[test]
-fn fuzz_quotes_of_a_record_are_read_each_on_its_own() {
-    let priced = PricedQuote { quote: event().quote, ..Default::default() };
-    let record = QuotesPriced { node_id: "node-1".into(), quotes: vec![priced.clone(), priced] };
-    let [version, id, source, _] = HEADERS;
-    let fuzzer = Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record");
-    fuzzer.seed(record.encode_to_vec()).run(|value| outcome([version, id, source, MANY], value));
->>>>>>> 7050027787f324be3b0ac7e4a664cd45a4c59fe3:rust-data-plane/crates/metering/tests/fuzz.rs
 }
 
 #[test]
@@ -148,10 +110,7 @@ fn fuzz_headers_are_complete_or_named() {
             })
             .collect();
         match read(&headers, Some(&event().encode_to_vec())) {
-            Ok(record) => {
-                if record.quotes.iter().any(|priced| priced.quote.is_err()) {
-                    return "another type".to_owned();
-                }
+            Ok(_) => {
                 let has = |(key, value): (&str, &str)| {
                     headers.iter().any(|header| header.key == key.as_bytes() && header.value == Some(value.as_bytes()))
                 };
