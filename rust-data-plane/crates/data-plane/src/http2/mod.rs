@@ -35,6 +35,9 @@ const STREAM_WINDOW: u32 = (MAX_MESSAGE + (64 << 10)) as u32;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Calls of one connection at once. It bounds the answers that a caller does not read: each is at most some 25 kB.
 const STREAMS: u32 = 256;
+/// Calls that were given up before this process has seen them, as during a pause of it: callers make others in their place, and must
+/// not lose their connection over them.
+const GIVEN_UP: usize = 2_048;
 /// All headers of a request may be this large.
 const MAX_HEADERS: u32 = 16 << 10;
 /// So many requests of a connection are answered before others have their turn.
@@ -111,8 +114,7 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
-            // A caller may give up all its calls at once, as after a pause of this process, without losing its connection.
-            .max_pending_accept_reset_streams(STREAMS as usize)
+            .max_pending_accept_reset_streams(GIVEN_UP)
             .max_header_list_size(MAX_HEADERS);
         let handshake = tokio::select! {
             result = builder.handshake::<_, Bytes>(stream) => result.ok(),
