@@ -33,7 +33,18 @@ internal sealed class ProcessProbe(int processId)
     }
 
     /// <summary>Resident memory in megabytes (10^6 bytes).</summary>
-    public double ResidentMegabytes() => FieldOf($"{folder}/status", "VmRSS:") * 1024 / 1e6;
+    /// <exception cref="LabException">The process has ended.</exception>
+    public double ResidentMegabytes()
+    {
+        try
+        {
+            return FieldOf($"{folder}/status", "VmRSS:") * 1024 / 1e6;
+        }
+        catch (Exception e) when (e is DirectoryNotFoundException or FileNotFoundException)
+        {
+            throw new LabException($"Process {processId} has ended while it was measured.");
+        }
+    }
 
     private static long SwitchesOf(string thread)
     {

@@ -36,7 +36,12 @@ internal static class Charts
         // Each step to the right has a tenth of the calls beyond it.
         model.Axes.Add(new LinearAxis
         {
-            Position = AxisPosition.Bottom, Minimum = 0, Maximum = 4, MajorStep = 1, MinorTickSize = 0, MajorGridlineStyle = LineStyle.Dot,
+            Position = AxisPosition.Bottom,
+            Minimum = 0,
+            Maximum = 4,
+            MajorStep = 1,
+            MinorTickSize = 0,
+            MajorGridlineStyle = LineStyle.Dot,
             LabelFormatter = nines => $"{100 - (100 / Math.Pow(10, nines)):0.##} %",
         });
         model.Legends.Add(new OxyPlot.Legends.Legend { LegendPosition = OxyPlot.Legends.LegendPosition.TopLeft });
