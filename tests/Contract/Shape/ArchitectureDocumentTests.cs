@@ -9,7 +9,7 @@ public sealed partial class ArchitectureDocumentTests
     // Their parent's sentence covers these: generated trees, versions of a contract, layouts that a tool prescribes.
     private static readonly string[] CoveredByParent =
     [
-        "go-control-plane/gen/", "go-control-plane/cmd/", "Lab/twins/go/cmd/", "go-control-plane/internal/postgres/", "protos/hybrid/", "protos/opentelemetry/", "protos/testdata/",
+        "go-control-plane/gen/", "go-control-plane/cmd/", "Lab/twins/go/cmd/", "Lab/interop/go/cmd/", "go-control-plane/internal/postgres/", "protos/hybrid/", "protos/opentelemetry/", "protos/testdata/",
     ];
 
     [Fact]
@@ -43,6 +43,6 @@ public sealed partial class ArchitectureDocumentTests
     [GeneratedRegex(@"^\| `([^`]+)` \|", RegexOptions.Multiline)]
     private static partial Regex FolderRow();
 
-    [GeneratedRegex("^(rust-data-plane/crates|Lab/twins/rust)/[^/]+")]
+    [GeneratedRegex("^(rust-data-plane/crates/[^/]+|Lab/twins/rust/[^/]+|Lab/interop/rust)")]
     private static partial Regex Crate();
 }
