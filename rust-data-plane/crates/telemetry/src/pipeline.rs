@@ -74,6 +74,10 @@ impl Telemetry {
                 let logs = Arc::clone(&logs);
                 Box::new(move || logs.dropped()) as Box<dyn Fn() -> u64 + Send>
             }),
+            ("hybrid.telemetry.lines.dropped", "Lines of the log on stderr that nobody read in time", {
+                let lines = Arc::clone(&lines);
+                Box::new(move || lines.dropped()) as Box<dyn Fn() -> u64 + Send>
+            }),
         ] {
             meter.observed_counter(name, "{record}", description, dropped);
         }
