@@ -34,7 +34,9 @@ internal static class Load
         var after = server.Probe.Read();
         if (!run.Succeeded)
             throw new LabException($"The load generator failed on {server.Name}:\n{run.Tail()}");
-        var report = JsonSerializer.Deserialize<LoadReport>(run.Output[(run.Output.LastIndexOf("\n{", StringComparison.Ordinal) + 1)..], JsonSerializerOptions.Web)!;
+        // Lines of progress may come before and after it.
+        var json = run.Output.Split('\n').Single(line => line.StartsWith('{'));
+        var report = JsonSerializer.Deserialize<LoadReport>(json, JsonSerializerOptions.Web)!;
         if (report.Answered == 0)
             throw new LabException($"{server.Name} answered none of {report.Sent} calls: {string.Join(", ", report.Failed)}. Its last lines:\n{server.Tail()}");
         // The server's work on the warm-up is counted too.
