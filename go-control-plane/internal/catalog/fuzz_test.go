@@ -11,7 +11,7 @@ import (
 
 // A token that is accepted is the one that is given out for its name, of its own list only.
 func FuzzPageToken(f *testing.F) {
-	for _, seed := range []string{"", "MTo", "MjppdGVtOm11Zw", catalog.PageToken("item", "mug"), catalog.PageToken("item", strings.Repeat("a", 255)), catalog.PageToken("tax_rule", "DE/books"), "Mjppd===", "Mjppd\n"} {
+	for _, seed := range []string{"", "MTo", "MjppdGVtOm11Zw", catalog.PageToken("item", "mug"), catalog.PageToken("item", strings.Repeat("a", 255)), catalog.PageToken("tax_rule", "DE/books"), "Mjppd===", "Mjppd\n", "\nMjppdGVtOm0", "Mjpp\r\ndGVtOm0"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -26,6 +26,10 @@ func ParsePageToken(list, token string) (string, error) {
 	if token == "" {
 		return "", nil
 	}
+	// The decoder ignores line breaks, and a list has one token for each page.
+	if strings.ContainsAny(token, "\r\n") {
+		return "", errPageToken
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || !utf8.Valid(raw) || strings.IndexByte(string(raw), 0) >= 0 {
 		return "", errPageToken
