@@ -54,7 +54,19 @@ internal static class Load
         };
         if (report.KeptUp is { } keptUp)
             values[Metric.KeptUp] = keptUp ? 1 : 0;
-        return new Measurement(scenario, server.Name, round, values) { Histogram = report.HistogramMicros };
+        return new Measurement(scenario, server.Name, round, values) { Histogram = Coarse(report.HistogramMicros ?? []) };
+    }
+
+    /// <summary>The histogram to two significant digits, which a chart shows. The percentiles beside it are the generator's own.</summary>
+    private static IReadOnlyList<long[]> Coarse(IEnumerable<long[]> buckets) =>
+        [.. buckets.GroupBy(bucket => ToTwoDigits(bucket[0])).OrderBy(group => group.Key).Select(group => new[] { group.Key, group.Sum(bucket => bucket[1]) })];
+
+    private static long ToTwoDigits(long value)
+    {
+        var step = 1L;
+        while (value / step >= 100)
+            step *= 10;
+        return value / step * step;
     }
 
     private static string Seconds(TimeSpan time) => $"{(long)time.TotalMilliseconds}ms";
