@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Confluent.Kafka;
+using Grpc.Core;
 using Hybrid.Lab.Measuring;
 using Hybrid.Lab.Report;
 using Hybrid.Lab.Running;
@@ -25,7 +27,7 @@ internal static class LabRun
         if (!OperatingSystem.IsLinux())
             throw new LabException("The Lab reads what the Linux kernel counts of a process. Run it on Linux, for instance in a virtual machine.");
         var progress = new Progress();
-        await LabTwins.BuildAsync(progress, cancellationToken);
+        await LabTwins.BuildAsync(scenarios.Select(scenario => scenario.Needs), progress, cancellationToken);
         var machine = await Machine.ReadAsync(cancellationToken);
         Console.WriteLine(machine.LoadAverage > 0.5 ? $"Note: this machine is busy (load {machine.LoadAverage:0.0}); intervals will be wide." : "The machine is quiet.");
 
@@ -43,7 +45,7 @@ internal static class LabRun
                 {
                     measurements.AddRange(await scenarios[i].RunAsync(bench));
                 }
-                catch (LabException e)
+                catch (Exception e) when (e is LabException or RpcException or HttpRequestException or KafkaException)
                 {
                     // The others can still be measured.
                     skipped[scenarios[i].Name] = e.Message;

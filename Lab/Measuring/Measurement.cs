@@ -17,6 +17,7 @@ internal sealed record Measurement(string Scenario, string Variant, int Round, I
 internal static class Metric
 {
     public const string CpuMicros = "CPU per request, µs";
+    public const string H2loadCpuMicros = "CPU per request of h2load, µs";
     public const string Throughput = "requests a second";
     public const string P50 = "P50, ms";
     public const string P99 = "P99, ms";
@@ -28,6 +29,9 @@ internal static class Metric
     public const string Failed = "failed requests";
     public const string KeptUp = "generator kept up";
     public const string EventMicros = "CPU per event, µs";
+    public const string ChangeMicros = "CPU per change, µs";
+    public const string ChangeBytes = "bytes to all nodes per change";
+    public const string WholeCpu = "CPU to send the whole catalog to all nodes, ms";
     public const string CallNanos = "time per call, ns";
     public const string Allocated = "bytes allocated per call";
     public const string CleanBuild = "clean build, s";

@@ -18,6 +18,7 @@ internal sealed record Target(string Title, string Scenario, string Metric, stri
 internal static class Claims
 {
     private const string Go = "Go", Axum = "Rust (Axum)", GoQuote = "Go, grpc-go", Careful = "Rust, data-plane", Tonic = "Rust, stock tonic";
+    private static readonly string Small = Scenarios.ConvergenceScenario.Variant(Scenarios.ConvergenceScenario.Small), Large = Scenarios.ConvergenceScenario.Variant(Scenarios.ConvergenceScenario.Large);
 
     /// <summary>A figure without a range agrees within a fifth.</summary>
     private const double Tolerance = 0.2;
@@ -25,7 +26,7 @@ internal static class Claims
     public static IReadOnlyList<Claim> All { get; } =
     [
         Point("plaintext", "1.5× the requests (160k against 105k)", 1.5, "plaintext", Metric.CpuMicros, Go, Axum,
-            found => $"In requests a second from the same cores it is {found.Ratio("plaintext", Metric.Throughput, Axum, Go)}."),
+            found => $"In requests a second from the same cores it is {found.Ratio("plaintext", Metric.Throughput, Axum, Go)}; asked by h2load, the CPU differs by {found.Ratio("plaintext", Metric.H2loadCpuMicros, Go, Axum)}."),
         Point("JSON without I/O", "1.5× (CPU-bound)", 1.5, "json", Metric.CpuMicros, Go, Axum,
             found => $"Plaintext on the same servers: {found.Ratio("plaintext", Metric.CpuMicros, Go, Axum)}; the difference is what JSON adds."),
         new("JSON and Postgres", "the gap shrinks to 1.15–1.3×", "postgres", Metric.Throughput, Axum, Go, 1.15, 1.3,
@@ -56,6 +57,9 @@ internal static class Claims
         new("P99 at 15,000 a second", "quote-15000", Metric.P99, Careful, null, 5, AtMost: true, " ms"),
         new("memory at 15,000 a second against the Go twin", "quote-15000", Metric.LoadMemory, Careful, GoQuote, 1 / 3.0, AtMost: true, "×"),
         new("events per CPU-second of metering against the Go twin", "metering", Metric.EventMicros, "Go, sarama", "Rust, metering", 3, AtMost: false, "×"),
+        new("P99 from the write of an item until 100 nodes have it", "convergence", Metric.P99, Large, null, 100, AtMost: true, " ms"),
+        new("CPU of that change against the same in a small catalog", "convergence", Metric.ChangeMicros, Large, Small, 1.5, AtMost: true, "×"),
+        new("bytes of that change against the same in a small catalog", "convergence", Metric.ChangeBytes, Large, Small, 1.1, AtMost: true, "×"),
     ];
 
     private static Claim Point(

@@ -19,12 +19,13 @@ internal static partial class Reports
         ["sustained"] = Metric.P99,
         ["quote-cpu"] = Metric.CpuMicros,
         ["metering"] = Metric.EventMicros,
+        ["convergence"] = Metric.P99,
         ["build"] = Metric.BinarySize,
     };
 
     private static readonly string[] Order =
     [
-        Metric.CpuMicros, Metric.EventMicros, Metric.CallNanos, Metric.Allocated, Metric.Throughput, Metric.P50, Metric.P99, Metric.P999, Metric.IdleMemory,
+        Metric.CpuMicros, Metric.H2loadCpuMicros, Metric.EventMicros, Metric.ChangeMicros, Metric.ChangeBytes, Metric.WholeCpu, Metric.CallNanos, Metric.Allocated, Metric.Throughput, Metric.P50, Metric.P99, Metric.P999, Metric.IdleMemory,
         Metric.LoadMemory, Metric.Switches, Metric.Start, Metric.CleanBuild, Metric.ReleaseBuild, Metric.IncrementalBuild, Metric.CrossBuild, Metric.BinarySize,
         Metric.Failed, Metric.KeptUp,
     ];

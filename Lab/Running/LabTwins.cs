@@ -2,6 +2,17 @@ using Hybrid.Toolchain;
 
 namespace Hybrid.Lab.Running;
 
+/// <summary>Programs that are built together. Those that stores need are AppHost's to build.</summary>
+[Flags]
+internal enum LabPrograms
+{
+    None = 0,
+    Items = 1,
+    Pricing = 2,
+    Metering = 4,
+    Interop = 8,
+}
+
 /// <summary>The twins, and the product's programs that they are compared with.</summary>
 internal static class LabTwins
 {
@@ -11,18 +22,29 @@ internal static class LabTwins
 
     public const string GoUsageTopic = "hybrid.lab.usage.v1";
 
+    private static readonly (LabPrograms Programs, string[] Go, string[] Rust)[] Built =
+    [
+        (LabPrograms.Items, ["items"], [RustItemsPackage]),
+        (LabPrograms.Pricing, ["pricing"], ["data-plane", "pricing-twin"]),
+        (LabPrograms.Metering, ["metering"], ["data-plane", "metering"]),
+        (LabPrograms.Interop, [], ["data-plane", "pricing-ffi"]),
+    ];
+
     /// <summary>Folder of <c>go.mod</c> of the Go twins.</summary>
     public static string GoModule { get; } = Path.Combine(Workspace.Root, "Lab/twins/go");
 
     public static string RustItemsFolder { get; } = Path.Combine(Workspace.Root, "Lab/twins/rust/items");
 
-    /// <summary>Builds all of them, and what is called in the same process.</summary>
-    public static async Task BuildAsync(Progress progress, CancellationToken cancellationToken)
+    /// <summary>Builds what scenarios need, and the load generator.</summary>
+    public static async Task BuildAsync(IEnumerable<LabPrograms> needed, Progress progress, CancellationToken cancellationToken)
     {
-        foreach (var program in (string[])["items", "pricing", "metering"])
-            await Programs.BuildGoAsync(GoModule, $"./cmd/{program}", progress, cancellationToken);
-        await Programs.BuildRustAsync(["data-plane", "metering", "loadgen", RustItemsPackage, "pricing-twin", "pricing-ffi"], progress, cancellationToken: cancellationToken);
-        await Programs.BuildGoAsync(Path.Combine(Workspace.Root, "Lab/interop/go"), "./cmd/measure", progress, cancellationToken, Programs.CgoLinks());
+        var programs = needed.Aggregate(LabPrograms.None, (all, some) => all | some);
+        var built = Built.Where(it => programs.HasFlag(it.Programs)).ToList();
+        foreach (var command in built.SelectMany(it => it.Go))
+            await Programs.BuildGoAsync(GoModule, $"./cmd/{command}", progress, cancellationToken);
+        await Programs.BuildRustAsync([.. built.SelectMany(it => it.Rust).Append("loadgen").Distinct()], progress, cancellationToken: cancellationToken);
+        if (programs.HasFlag(LabPrograms.Interop))
+            await Programs.BuildGoAsync(Path.Combine(Workspace.Root, "Lab/interop/go"), "./cmd/measure", progress, cancellationToken, Programs.CgoLinks());
     }
 
     public static Twin GoItems(string? database) => Items("Go", Programs.Go("items"), database);
@@ -40,6 +62,16 @@ internal static class LabTwins
         .With("Go, sarama", ("GROUP_ID", GoMeteringGroup), ("USAGE_TOPIC", GoUsageTopic));
 
     public static Twin RustMetering(Stores stores, string name) => Metering("Rust, metering", Programs.Rust("metering"), stores, name);
+
+    /// <summary>Another control plane on the same stores, whose cost is its own.</summary>
+    public static Twin ControlPlane(Stores stores) => new("Go, control-plane", Programs.Go("control-plane"), (port, other) => new()
+    {
+        ["GRPC_PORT"] = $"{port}",
+        ["HTTP_PORT"] = $"{other}",
+        ["ConnectionStrings__hybriddb"] = stores.Postgres,
+        ["ConnectionStrings__kafka"] = stores.Kafka,
+        ["HYBRID_KAFKA_STAND_IN"] = stores.KafkaIsStandIn ? "true" : "false",
+    });
 
     private static Twin Items(string name, string program, string? database) => new(name, program, (port, _) =>
     {

@@ -1,11 +1,8 @@
-using System.Globalization;
 using System.Net;
-using System.Text.RegularExpressions;
 using Google.Protobuf;
 using Hybrid.Lab.Measuring;
 using Hybrid.Lab.Running;
 using Hybrid.Pricing.V1;
-using Hybrid.Toolchain;
 
 namespace Hybrid.Lab.Scenarios;
 
@@ -13,7 +10,7 @@ namespace Hybrid.Lab.Scenarios;
 /// nghttp2's server, which answers a file of a quote's size: what the transport alone costs in C. It knows no gRPC, so it and the servers
 /// that it is compared with are loaded by <c>h2load</c>, which takes any answer.
 /// </summary>
-internal static partial class BareServer
+internal static class BareServer
 {
     public const string Name = "bare nghttpd (C)";
 
@@ -39,7 +36,6 @@ internal static partial class BareServer
     /// <summary>Loads a server with a number of requests: quotes, or the file where it is the bare one.</summary>
     public static async Task<Measurement> MeasureAsync(string scenario, Bench bench, int round, Server server)
     {
-        var requests = bench.Effort.Quotes;
         string[] what = [server.Address + "/answer"];
         if (server.Name != Name)
         {
@@ -47,35 +43,8 @@ internal static partial class BareServer
             await File.WriteAllBytesAsync(question, Framed(QuoteScenario.Basket()), bench.CancellationToken);
             what = ["-d", question, "-H", "content-type: application/grpc", "-H", "te: trailers", server.Address + "/hybrid.pricing.v1.PricingService/Quote"];
         }
-        await LoadAsync(requests / 5, what, bench.CancellationToken);
-        var (before, peak) = (server.Probe.Read(), 0.0);
-        var running = LoadAsync(requests, what, bench.CancellationToken);
-        while (await Task.WhenAny(running, Task.Delay(50, bench.CancellationToken)) != running)
-            peak = Math.Max(peak, server.Probe.ResidentMegabytes());
-        var throughput = await running;
-        var after = server.Probe.Read();
-        return new Measurement(scenario, server.Name, round, new Dictionary<string, double>
-        {
-            [Metric.CpuMicros] = (after.Cpu - before.Cpu).TotalMicroseconds / requests,
-            [Metric.Throughput] = throughput,
-            [Metric.LoadMemory] = Math.Max(peak, server.Probe.ResidentMegabytes()),
-            [Metric.Switches] = (after.Switches - before.Switches) * 1000.0 / requests,
-        });
+        return await H2load.RunAsync(scenario, round, server, bench.Effort.Quotes, ["-c", "8", "-m", "16", .. what], bench.CancellationToken);
     }
-
-    /// <returns>Requests a second.</returns>
-    private static async Task<double> LoadAsync(int requests, string[] what, CancellationToken cancellationToken)
-    {
-        var command = Cores.Generator(["h2load", "-c", "8", "-m", "16", "-t", "1", "-n", $"{requests}", .. what]);
-        var run = await Subprocess.RunAsync(command[0], command[1..], cancellationToken: cancellationToken);
-        var rate = Rate().Match(run.Output);
-        if (!run.Succeeded || !rate.Success || !run.Output.Contains($" {requests} succeeded, 0 failed, 0 errored", StringComparison.Ordinal))
-            throw new LabException($"h2load did not get {requests} good answers from {what[^1]}:\n{run.Tail()}");
-        return double.Parse(rate.Groups[1].Value, CultureInfo.InvariantCulture);
-    }
-
-    [GeneratedRegex(@"finished in \S+, ([0-9.]+) req/s")]
-    private static partial Regex Rate();
 
     /// <summary>A message as gRPC frames it: not compressed, its length in four bytes.</summary>
     private static byte[] Framed(QuoteRequest request)

@@ -11,6 +11,7 @@ internal sealed class BuildScenario : IScenario
 {
     public string Name => "build";
     public string Question => "How long does a build take, how large is the program, and what does another processor need?";
+    public LabPrograms Needs => LabPrograms.Items;
 
     public TimeSpan Estimate(Effort effort) => effort.Builds ? TimeSpan.FromMinutes(6) : TimeSpan.FromSeconds(1);
 

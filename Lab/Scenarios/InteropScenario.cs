@@ -19,6 +19,7 @@ internal sealed class InteropScenario : IScenario
 
     public string Name => "interop";
     public string Question => "What does one call across the language border cost, and what happens when the callee panics or hangs?";
+    public LabPrograms Needs => LabPrograms.Interop;
 
     public TimeSpan Estimate(Effort effort) => effort.Rounds * (TimeSpan.FromSeconds(2.5) + (Repeats * effort.Calls * TimeSpan.FromTicks(5)));
 

@@ -31,7 +31,19 @@ internal sealed class ItemsScenario : LoadScenario
 
     public override string Name { get; }
     public override string Question { get; }
-    protected override int TwinCount => 3;
+    public override LabPrograms Needs => LabPrograms.Items;
+    protected override int TwinCount => 3 + Tunings.Count + (ChecksGenerator ? 1 : 0);
+
+    /// <summary>What else may be set for a Go program that must not use much memory, or may use all processors; shown where the claim is about memory.</summary>
+    private IReadOnlyList<(string Name, (string, string)[] Variables)> Tunings => connections < 512 ? [] :
+    [
+        ("Go, GOMEMLIMIT=64MiB", [("GOGC", "off"), ("GOMEMLIMIT", "64MiB")]),
+        ("Go, GOMAXPROCS=4", [("GOMAXPROCS", "4")]),
+    ];
+
+    /// <summary>Whether another generator asks the same, too: whoever does not trust ours sees what it says.</summary>
+    private bool ChecksGenerator => !posts && H2load.IsHere;
+
     protected override bool NeedsStores => path == "/stored-items";
 
     protected override IEnumerable<Twin> Twins(Stores stores)
@@ -39,6 +51,8 @@ internal sealed class ItemsScenario : LoadScenario
         var database = NeedsStores ? stores.Postgres : null;
         yield return LabTwins.GoItems(database);
         yield return LabTwins.GoItems(database).With("Go, GOGC=400", ("GOGC", "400"));
+        foreach (var (name, variables) in Tunings)
+            yield return LabTwins.GoItems(database).With(name, variables);
         yield return LabTwins.RustItems(database);
     }
 
@@ -50,9 +64,13 @@ internal sealed class ItemsScenario : LoadScenario
         return response.IsSuccessStatusCode;
     }
 
-    protected override Task<Measurement> MeasureAsync(Bench bench, int round, Server server)
+    protected override async Task<Measurement> MeasureAsync(Bench bench, int round, Server server)
     {
         string[] what = ["--method", "http", "--path", path, "--closed", "--connections", $"{connections}", "--timeout", "10s"];
-        return Load.RunAsync(Name, round, server, bench.Effort, posts ? [.. what, "--body", Item] : what, bench.CancellationToken);
+        var measured = await Load.RunAsync(Name, round, server, bench.Effort, posts ? [.. what, "--body", Item] : what, bench.CancellationToken);
+        if (!ChecksGenerator)
+            return measured;
+        var check = await H2load.RunAsync(Name, round, server, bench.Effort.Quotes, ["--h1", "-c", $"{connections}", server.Address + path], bench.CancellationToken);
+        return measured with { Values = new Dictionary<string, double>(measured.Values) { [Metric.H2loadCpuMicros] = check.Values[Metric.CpuMicros] } };
     }
 }

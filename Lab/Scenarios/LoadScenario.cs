@@ -11,6 +11,7 @@ internal abstract class LoadScenario : IScenario
 
     public abstract string Name { get; }
     public abstract string Question { get; }
+    public abstract LabPrograms Needs { get; }
 
     protected abstract int TwinCount { get; }
 

@@ -15,6 +15,7 @@ internal sealed class MeteringScenario : IScenario
 
     public string Name => "metering";
     public string Question => "What does the stream processor cost, from events to usage windows, exactly once?";
+    public LabPrograms Needs => LabPrograms.Metering;
 
     // About 15 µs an event over both twins and the making of the events, and two starts of a consumer group.
     public TimeSpan Estimate(Effort effort) => effort.Rounds * TimeSpan.FromSeconds(14 + (effort.Events * 30e-6));

@@ -16,6 +16,7 @@ internal abstract class QuoteScenario : LoadScenario
     /// <summary>The same for the load generator.</summary>
     public static IReadOnlyList<string> Quote { get; } = ["--currency", "EUR", "--jurisdiction", Stores.Jurisdiction, "--line", $"{Stores.Sku}=3"];
 
+    public override LabPrograms Needs => LabPrograms.Pricing;
     protected override int TwinCount => 4;
     protected override bool NeedsStores => true;
 
@@ -36,7 +37,7 @@ internal abstract class QuoteScenario : LoadScenario
 /// <summary>As many quotes as a server answers, beside a bare HTTP/2 server in C where there is one.</summary>
 internal sealed class QuoteCpuScenario : QuoteScenario
 {
-    private static readonly bool HasBare = Subprocess.Find("nghttpd") is not null && Subprocess.Find("h2load") is not null;
+    private static readonly bool HasBare = Subprocess.Find("nghttpd") is not null && H2load.IsHere;
 
     public override string Name => "quote-cpu";
     public override string Question => "How much processor does a quote take, with its event to Kafka?";

@@ -13,6 +13,9 @@ internal interface IScenario
     string Name { get; }
     string Question { get; }
 
+    /// <summary>What is built before.</summary>
+    LabPrograms Needs { get; }
+
     /// <summary>Whether it can be measured here; if not, why not.</summary>
     string? WhyNot(Effort effort) => null;
 
@@ -27,7 +30,7 @@ internal static class ScenarioList
     public static IReadOnlyList<IScenario> All { get; } =
     [
         ItemsScenario.Plaintext, ItemsScenario.Json, ItemsScenario.Postgres, ItemsScenario.Sustained,
-        new QuoteCpuScenario(), new QuoteRateScenario(), new MeteringScenario(), new InteropScenario(), new BuildScenario(),
+        new QuoteCpuScenario(), new QuoteRateScenario(), new MeteringScenario(), new InteropScenario(), new ConvergenceScenario(), new BuildScenario(),
     ];
 }
 
