@@ -44,7 +44,7 @@ builder.AddRustApp("metering", "../rust-data-plane")
     .WithEnvironment("HYBRID_KAFKA_STAND_IN", kafka.IsStandIn)
     .WaitFor(controlPlane);
 
-controlPlane.WithLoopCheckCommand(dataPlanes);
+controlPlane.WithLoopCheckCommand(dataPlanes).WithLabCommand(state.FolderOf("lab"));
 
 if (!builder.TryKeepOnly(options.Only))
     return 2;

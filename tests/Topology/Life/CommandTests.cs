@@ -59,6 +59,18 @@ public sealed class CommandTests(RunningTopology topology, ITestOutputHelper out
     public async Task Check_the_loop_finds_every_quote_in_the_ledger() =>
         Assert.Contains("all in the ledger", await Topology.CommandAsync("control-plane", LoopCheckCommand.Name), StringComparison.Ordinal);
 
+    [Fact]
+    public async Task Measure_links_the_report_of_a_quick_scenario()
+    {
+        var message = await Topology.CommandAsync("control-plane", LabCommand.Name, (LabCommand.Scenario, "plaintext"), (LabCommand.Rounds, "1"));
+
+        var link = Assert.Single(message.Split(' '), word => word.StartsWith("http://", StringComparison.Ordinal));
+        using var http = new HttpClient();
+        var report = await http.GetStringAsync(new Uri(link), Cancellation);
+        Assert.Contains("What does an answer without any work cost?", report, StringComparison.Ordinal);
+        Assert.Contains("<svg", report, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("control-plane")]
     [InlineData("data-plane-1")]
