@@ -11,20 +11,23 @@ internal static class Charts
     private const double Width = 760;
     private static readonly double[] Percentiles = [0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99];
 
-    /// <summary>The medians of one metric, a bar for each variant.</summary>
+    /// <summary>The medians of one metric, a bar for each variant with its interval as a line.</summary>
     public static string Bars(string metric, IReadOnlyList<(string Variant, Estimate Value)> values)
     {
         var model = new PlotModel { Title = metric, TitleFontSize = 14, DefaultFontSize = 12 };
         var variants = new CategoryAxis { Position = AxisPosition.Left, StartPosition = 1, EndPosition = 0 };
         var bars = new BarSeries { FillColor = OxyColors.SteelBlue, LabelPlacement = LabelPlacement.Inside, LabelFormatString = "{0:0.##}", TextColor = OxyColors.White };
+        var intervals = new LineSeries { Color = OxyColors.Black, StrokeThickness = 2 };
         foreach (var (variant, value) in values)
         {
+            intervals.Points.AddRange([new(value.Low, variants.Labels.Count), new(value.High, variants.Labels.Count), DataPoint.Undefined]);
             variants.Labels.Add(variant);
             bars.Items.Add(new BarItem(value.Median));
         }
         model.Axes.Add(variants);
         model.Axes.Add(new LinearAxis { Position = AxisPosition.Bottom, Minimum = 0, AbsoluteMinimum = 0, MajorGridlineStyle = LineStyle.Dot });
         model.Series.Add(bars);
+        model.Series.Add(intervals);
         return Svg(model, 70 + (38 * values.Count));
     }
 
