@@ -14,9 +14,11 @@ internal static class Charts
     /// <summary>The medians of one metric, a bar for each variant with its interval as a line.</summary>
     public static string Bars(string metric, IReadOnlyList<(string Variant, Estimate Value)> values)
     {
-        var model = new PlotModel { Title = metric, TitleFontSize = 14, DefaultFontSize = 12 };
+        // The exporter guesses how wide a text is, and guesses too little.
+        var left = 20 + (8 * values.Max(value => value.Variant.Length));
+        var model = new PlotModel { Title = metric, TitleFontSize = 14, DefaultFontSize = 12, PlotMargins = new OxyThickness(left, double.NaN, double.NaN, double.NaN) };
         var variants = new CategoryAxis { Position = AxisPosition.Left, StartPosition = 1, EndPosition = 0 };
-        var bars = new BarSeries { FillColor = OxyColors.SteelBlue, LabelPlacement = LabelPlacement.Inside, LabelFormatString = "{0:0.##}", TextColor = OxyColors.White };
+        var bars = new BarSeries { FillColor = OxyColors.SteelBlue, LabelPlacement = LabelPlacement.Base, LabelMargin = 10, LabelFormatString = "{0:0.##}", TextColor = OxyColors.White };
         var intervals = new LineSeries { Color = OxyColors.Black, StrokeThickness = 2 };
         foreach (var (variant, value) in values)
         {

@@ -62,6 +62,7 @@ internal static partial class Reports
         text.AppendLine("\n## The product's own limits\n\n| limit | wanted | here | verdict |\n|---|---|---|---|");
         foreach (var (target, here, verdict) in findings.Targets())
             text.AppendLine(CultureInfo.InvariantCulture, $"| {target.Title} | {(target.AtMost ? "≤" : "≥")} {target.Limit:0.##}{target.Unit} | {here} | {verdict} |");
+        text.AppendLine("\nWhere a limit is missed, docs/performance.md shows where the time and the memory go.");
         foreach (var scenario in data.Measurements.Select(m => m.Scenario).Distinct())
             Scenario(text, data, findings, scenario, charts);
         foreach (var (scenario, why) in data.Skipped)
