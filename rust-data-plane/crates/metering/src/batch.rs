@@ -142,7 +142,7 @@ impl Batch {
 
     fn link(&mut self, quote: &Priced, headers: &[Header<'_>]) {
         // Once these are full no other can take their place.
-        if self.sampled.len() == MAX_LINKS {
+        if self.sampled.len() == MAX_LINKS || (self.others.len() == MAX_LINKS && !quote.may_be_sampled(headers)) {
             return;
         }
         let Some(link) = quote.cause(headers) else { return };
@@ -191,7 +191,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
-    use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced};
+    use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced, QuotesPriced};
     use prost::Message as _;
     use prost_types::Timestamp;
 
@@ -229,6 +229,30 @@ mod tests {
         assert!(batch.patience(MAX_RECORDS).is_none());
         let closed = batch.close().unwrap();
         assert_eq!((closed.records, closed.quotes, closed.windows[0].quotes), (2, MAX_QUOTES, MAX_QUOTES as i64));
+    }
+
+    #[test]
+    fn a_sampled_quote_is_linked_to_however_many_others_came_before() {
+        let traced = |flags: &str| {
+            let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+            let headers = [
+                ("ce_specversion", &b"1.0"[..]),
+                ("ce_id", b"id"),
+                ("ce_source", b"/test"),
+                ("ce_type", b"hybrid.pricing.quote.priced.v1"),
+                ("traceparent", parent.as_bytes()),
+            ];
+            let quote = QuotesPriced::decode(record(1).payload().unwrap()).unwrap().quotes.remove(0).quote;
+            let value = QuotePriced { quote, ..Default::default() }.encode_to_vec();
+            OwnedMessage::unsent("hybrid.quotes.v1", b"id", &value, headers)
+        };
+        let mut batch = Batch::default();
+        for _ in 0..=MAX_LINKS {
+            batch.add(&traced("00"), false);
+        }
+        batch.add(&traced("01"), false);
+        let links = batch.close().unwrap().links;
+        assert_eq!((links.len(), links[0].context.sampled), (MAX_LINKS, true));
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl Priced {
         Self { quote, trace, encoded }
     }
 
+    /// Whether the operation that caused the event may be recorded.
+    pub(crate) fn may_be_sampled(&self, headers: &[Header<'_>]) -> bool {
+        let parent = self.trace.as_ref().map(|(parent, _)| parent.as_bytes());
+        parent.or_else(|| header(headers, "traceparent")).is_some_and(TraceContext::says_sampled)
+    }
+
     /// The operation that caused the event, where it is named. A `tracestate` that cannot be used is left out.
     pub(crate) fn cause(&self, headers: &[Header<'_>]) -> Option<Link> {
         match &self.trace {

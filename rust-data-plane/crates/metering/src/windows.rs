@@ -1,7 +1,7 @@
-use std::collections::HashMap;
-
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
 use contracts::hybrid::usage::v1::{UsageLine, UsageWindow};
+// Its hash of short keys costs a fraction of that of the standard library.
+use hashbrown::HashMap;
 use prost_types::Timestamp;
 
 /// Length of a window; windows are aligned to it since the Unix epoch.
@@ -72,10 +72,10 @@ impl Sums {
 
 impl Window {
     /// Whether the quote with these lines fits: no sum leaves int64, and the record stays within its size.
-    fn takes(&self, lines: &HashMap<Name, Sums>) -> bool {
+    fn takes(&self, lines: &[(Name, Sums)]) -> bool {
         self.lines.len() + lines.len() <= MAX_LINES
             && self.quotes < i64::MAX
-            && lines.iter().all(|(key, sums)| self.lines.get(key).is_none_or(|held| held.plus(*sums).is_some()))
+            && lines.iter().all(|(name, sums)| self.lines.get(name).is_none_or(|held| held.plus(*sums).is_some()))
     }
 }
 
@@ -83,15 +83,7 @@ impl Windows {
     /// Adds a quote. False, and nothing changed, when its own lines do not sum up within int64 or it has no time.
     pub fn add(&mut self, quote: QuoteResponse) -> bool {
         let Some(priced_at) = quote.priced_at else { return false };
-        let mut lines: HashMap<Name, Sums> = HashMap::with_capacity(quote.lines.len());
-        for line in quote.lines {
-            let sums = Sums::of(&line);
-            let held = lines.entry((line.sku, line.promotion_id, line.promotion_created_version)).or_default();
-            match held.plus(sums) {
-                Some(more) => *held = more,
-                None => return false,
-            }
-        }
+        let Some(lines) = summed(quote.lines) else { return false };
         let key = Key {
             start: priced_at.seconds.div_euclid(WINDOW_SECONDS).saturating_mul(WINDOW_SECONDS),
             currency_code: quote.currency_code,
@@ -120,6 +112,30 @@ impl Windows {
         records.extend(open.into_iter().map(|(key, window)| record(key, window)));
         records
     }
+}
+
+/// The lines of a quote with each name once; none where a sum leaves int64.
+fn summed(lines: Vec<PricedLine>) -> Option<Vec<(Name, Sums)>> {
+    let mut lines: Vec<(Name, Sums)> = lines
+        .into_iter()
+        .map(|line| {
+            let sums = Sums::of(&line);
+            ((line.sku, line.promotion_id, line.promotion_created_version), sums)
+        })
+        .collect();
+    lines.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let mut fits = true;
+    lines.dedup_by(|(name, sums), (held_name, held)| {
+        let same = name == held_name;
+        if same {
+            match held.plus(*sums) {
+                Some(more) => *held = more,
+                None => fits = false,
+            }
+        }
+        same
+    });
+    fits.then_some(lines)
 }
 
 fn record(key: Key, window: Window) -> UsageWindow {

@@ -58,6 +58,11 @@ impl TraceContext {
         text
     }
 
+    /// Whether a header `traceparent` says that its span is recorded, if it can be used at all: cheaper than reading it.
+    pub fn says_sampled(header: &[u8]) -> bool {
+        header.get(53..55).and_then(|flags| unhex::<1>(flags).ok()).is_some_and(|[flags]| flags & SAMPLED != 0)
+    }
+
     /// Reads a header `traceparent`.
     pub fn parse(header: &[u8]) -> Result<Self, ParseError> {
         let version = unhex::<1>(header.get(0..2).ok_or(ParseError)?)?[0];
@@ -170,6 +175,14 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
             let _ = TraceContext::parse(&bytes);
+        }
+
+        #[test]
+        fn what_it_says_of_sampling_is_so(flags: u8, later in "(-more)?") {
+            let version = if later.is_empty() { "00" } else { "01" };
+            let header = format!("{version}-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags:02x}{later}");
+            let context = TraceContext::parse(header.as_bytes()).unwrap();
+            prop_assert_eq!(TraceContext::says_sampled(header.as_bytes()), context.sampled);
         }
 
         #[test]
