@@ -73,7 +73,7 @@ impl Record {
 
 impl Priced {
     fn read(encoded: Bytes) -> Self {
-        let (quote, trace) = match PricedQuote::decode(encoded.clone()) {
+        let (quote, trace) = match PricedQuote::decode(&encoded[..]) {
             Ok(PricedQuote { quote, traceparent, tracestate }) => (valid(quote), Some((traceparent, tracestate))),
             Err(error) => (Err(Poison::ValueInvalid(error)), None),
         };
