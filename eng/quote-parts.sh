@@ -49,8 +49,11 @@ each | awk -F '\t' '
   END { for (name in sum) if (name != "") { printf "%8.0f  %s\n", sum[name], name; all += sum[name] } printf "%8.0f  together\n", all }' | sort -rn
 
 echo "With all that they call:"
-# Lines that name the object are those of whole functions, the others of what was inlined into them.
-each --inclusive=yes | sed -nE 's#^([^\t]*)\t.*[^:]:([^:].*) \[.*\]$#\1\t\2#p' | awk -F '\t' '
+# A function has a line for each file that was inlined into it. The largest is its own: it has all that the function does.
+each --inclusive=yes | sed -E 's# \[[^]]*\]$##; s#\t.*[^:]:([^:])#\t\1#' | awk -F '\t' '
   /h2::proto::connection::Connection<T,P,B>::poll$|HeaderBlock::load$|DynConnection<B>::recv_frame$|Headers::encode$/ ||
   /Peer>::convert_poll_message$|SendResponse<B>::send_response$|StreamRef<B>::send_(data|trailers)$|check_headers$/ ||
-  /RecvStream::poll_data$|OpaqueStreamRef as core::ops::drop::Drop>::drop$|Quotes::answer_at_once$/ { printf "%8.0f  %s\n", $1, $2 }' | sort -rn
+  /RecvStream::poll_data$|OpaqueStreamRef as core::ops::drop::Drop>::drop$|Quotes::answer_at_once$/ {
+    if ($1 > most[$2]) most[$2] = $1
+  }
+  END { for (name in most) printf "%8.0f  %s\n", most[name], name }' | sort -rn
