@@ -27,7 +27,7 @@ use crate::quotes::Quotes;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Of a request: its headers and their names, its uri, its body. Of the answer: headers, trailers, and the lines.
-const MOST_ALLOCATIONS: u64 = 12;
+const MOST_ALLOCATIONS: u64 = 8;
 
 /// Allocations of the thread that serves, while it serves `count` quotes on one connection.
 async fn serving(pricing: &Pricing, count: usize) -> u64 {

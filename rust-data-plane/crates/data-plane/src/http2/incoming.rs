@@ -77,6 +77,10 @@ impl Incoming {
                 Ok(Poll::Pending) => break Poll::Pending,
                 Err(error) => break Poll::Ready(Err(error.into())),
             };
+            // Many callers end a stream by a frame without data, for which the message must not be copied.
+            if data.is_empty() {
+                continue;
+            }
             if let Some(Err(error)) = room.map(|room| self.hold_more(room, data.len())) {
                 break Poll::Ready(Err(error));
             }
@@ -99,7 +103,9 @@ impl Incoming {
         Ok(match self.stream.poll_data(cx) {
             Poll::Ready(Some(data)) => {
                 let data = data?;
-                self.stream.flow_control().release_capacity(data.len())?;
+                if !data.is_empty() {
+                    self.stream.flow_control().release_capacity(data.len())?;
+                }
                 Poll::Ready(Some(data))
             }
             Poll::Ready(None) => Poll::Ready(None),
