@@ -137,7 +137,7 @@ async fn errors_are_typed_over_grpc() {
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, field);
     }
     let huge = with(|r| r.coupons = vec!["x".repeat(1 << 20)]);
-    assert_eq!(client.quote(huge).await.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(client.quote(huge).await.unwrap_err().code(), Code::ResourceExhausted);
 
     // On a stream an error ends only its own request, and answers keep their order.
     let requests = ["mug", "nope", "pen"]
