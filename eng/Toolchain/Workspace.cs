@@ -16,8 +16,11 @@ public static class Workspace
     /// <summary>The twins in Go, a module of their own.</summary>
     public static string GoTwins { get; } = Path.Combine(Root, "Lab/twins/go");
 
+    /// <summary>What grpc-go asks of a running data plane, a module of its own.</summary>
+    public static string GrpcGo { get; } = Path.Combine(Root, "tests/GrpcGo");
+
     /// <summary>The folders of all Go modules.</summary>
-    public static IReadOnlyList<string> GoModules { get; } = [GoModule, GoTwins];
+    public static IReadOnlyList<string> GoModules { get; } = [GoModule, GoTwins, GrpcGo];
 
     internal static string RustSources { get; } = Path.Combine(Root, "rust-data-plane");
     internal static string LibrdkafkaPackage { get; } = Metadata("LibrdkafkaPackage");

@@ -183,7 +183,7 @@ internal sealed partial class PricingCases(string twin, GrpcChannel channel, Fun
         return
         [
             ("a message that cannot be decoded", await CallAsync("Quote", [0xff, 0xff]), "Internal"),
-            ("a message of more than 1 MiB", await CallAsync("Quote", [0x0a, 0x80, 0x80, 0x80, 0x01, .. new byte[2 << 20]]), "OutOfRange"),
+            ("a message of more than 1 MiB", await CallAsync("Quote", [0x0a, 0x80, 0x80, 0x80, 0x01, .. new byte[2 << 20]]), "ResourceExhausted"),
             ("an unknown method", await CallAsync("Other", []), "Unimplemented"),
             ("a stream of quotes", streamed, "OK"),
         ];

@@ -12,6 +12,7 @@ internal sealed class RunningTwin : IAsyncDisposable
     private RunningTwin(ChildProcess process, StateDirectory state, Uri address) => (this.process, this.state, Address) = (process, state, address);
 
     public string Name => process.Name;
+    public int Id => process.Id;
     public Uri Address { get; }
 
     /// <summary>Starts a twin, and waits until it accepts connections.</summary>
@@ -54,6 +55,9 @@ internal sealed class RunningTwin : IAsyncDisposable
 
     /// <summary>Ends it at once, in the middle of what it does.</summary>
     public Task KillAsync() => process.SignalAsync("KILL");
+
+    /// <summary>Asks it to end.</summary>
+    public Task TerminateAsync() => process.SignalAsync("TERM");
 
     public async ValueTask DisposeAsync()
     {

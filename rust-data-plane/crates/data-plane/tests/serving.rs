@@ -137,7 +137,7 @@ async fn errors_are_typed_over_grpc() {
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, field);
     }
     let huge = with(|r| r.coupons = vec!["x".repeat(1 << 20)]);
-    assert_eq!(client.quote(huge).await.unwrap_err().code(), Code::OutOfRange);
+    assert_eq!(client.quote(huge).await.unwrap_err().code(), Code::ResourceExhausted);
 
     // On a stream an error ends only its own request, and answers keep their order.
     let requests = ["mug", "nope", "pen"]
@@ -441,6 +441,38 @@ async fn requests_have_the_spans_and_metrics_of_the_conventions() {
             (gauge.data_points[0].value == Some(number_data_point::Value::AsDouble(2.0))).then_some(())
         })
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_given_up_ends_at_once() {
+    let (control, receiver) = (ControlPlane::start().await.unwrap(), Receiver::start().unwrap());
+    let variables = exporting(&receiver);
+    let mut variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    variables.push(("QUOTE_DELAY_US", "600000000"));
+    let node = DataPlane::start(&control.url(), NOWHERE, &variables);
+    let _session = catalog(&control).await;
+    let channel = node.channel().await;
+    let mut client = PricingServiceClient::new(channel.clone());
+    let mut late = Request::new(basket("mug", 1));
+    late.set_timeout(Duration::from_millis(100));
+    assert!(client.quote(late).await.is_err());
+    // The quote is sent first, and dropped when what was sent after it is answered.
+    let mut health = HealthClient::new(channel);
+    tokio::select! {
+        biased;
+        answer = client.quote(basket("mug", 1)) => panic!("{answer:?}"),
+        answer = health.check(HealthCheckRequest::default()) => drop(answer.unwrap()),
+    }
+
+    let (name, attribute) = ("rpc.server.call.duration", "rpc.response.status_code");
+    // Of a deadline both sides know, and either may be the first to act.
+    let ended = |received: &Received| {
+        let metric = received.metrics.get(&("node-1".to_owned(), name.to_owned()))?;
+        let Some(Data::ExponentialHistogram(histogram)) = &metric.data else { return None };
+        let count: u64 = histogram.data_points.iter().map(|point| point.count).sum();
+        (count == 2).then_some(()).and_then(|()| histograms(received, name, attribute, &["CANCELLED"]))
+    };
+    assert_eq!(receiver.wait(ended).unwrap(), "s");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,16 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// When a call must have been answered, counted from its arrival.
-///
-/// The caller's own deadline is in the header `grpc-timeout`: up to 8 digits and a unit.
-pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
+/// When a call that arrived at `arrived` must have been answered, if its caller says so.
+pub(super) fn deadline(headers: &HeaderMap, arrived: Instant) -> Option<Instant> {
+    arrived.checked_add(timeout(headers)?)
+}
+
+/// The header `grpc-timeout`: up to 8 digits and a unit.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -25,10 +28,15 @@ pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
+/// Whether the deadline has passed; never without one.
+pub(super) fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
 /// Returns when the deadline has passed; never without one.
-pub(super) async fn past(deadline: Option<Duration>) {
+pub(super) async fn past(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep(deadline).await,
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
@@ -40,9 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deadlines_are_read_as_grpc_has_them() {
-        let deadline = |text: &'static str| {
-            deadline(&HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]))
+    fn timeouts_are_read_as_grpc_has_them() {
+        let timeout = |text: &'static str| {
+            timeout(&HeaderMap::from_iter([(HeaderName::from_static("grpc-timeout"), HeaderValue::from_static(text))]))
         };
         for (text, expected) in [
             ("2H", Some(Duration::from_secs(7_200))),
@@ -58,7 +66,7 @@ mod tests {
             ("1x", None),
             ("123456789S", None),
         ] {
-            assert_eq!(deadline(text), expected, "{text}");
+            assert_eq!(timeout(text), expected, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
-use self::deadline::{deadline, past};
+use self::deadline::{deadline, is_past, past};
 use self::forward::forward;
 use self::incoming::{Incoming, Unreceived};
 use self::liveness::Watch;
@@ -50,6 +50,7 @@ const QUOTE_STREAMS: usize = 16;
 const QUOTE_PATH: &str = "/hybrid.pricing.v1.PricingService/Quote";
 const QUOTE_STREAM_PATH: &str = "/hybrid.pricing.v1.PricingService/QuoteStream";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The bytes before each message: whether it is compressed, and its length.
@@ -175,12 +176,13 @@ impl Connection {
         }
         let mut request = request.map(Incoming::new);
         if request.uri().path() != QUOTE_PATH {
-            return self.forward(request, respond, None);
+            let deadline = deadline(request.headers(), arrived);
+            return self.forward(request, respond, deadline);
         }
-        let deadline = deadline(request.headers());
+        let deadline = deadline(request.headers(), arrived);
         match request.body_mut().poll_message(&mut Context::from_waker(Waker::noop()), None) {
             Poll::Ready(Ok(())) => {
-                if deadline.is_some_and(|deadline| arrived.elapsed() >= deadline) {
+                if is_past(deadline) {
                     return self.fail(respond, grpc::late(), arrived);
                 }
                 self.quote(request, respond, deadline, moment, buffers);
@@ -199,18 +201,18 @@ impl Connection {
         mut request: Request<Incoming>,
         mut respond: SendResponse<Bytes>,
         arrived: Instant,
-        deadline: Option<Duration>,
+        deadline: Option<Instant>,
     ) {
         let _open = self.activity.open();
+        let limit = arrived + BODY_TIMEOUT;
         let received = tokio::select! {
             biased;
             received = self.receive(&mut request) => received,
             _ = poll_fn(|cx| respond.poll_reset(cx)) => Err(None),
-            () = past(Some(deadline.unwrap_or(BODY_TIMEOUT).min(BODY_TIMEOUT))) => Err(Some(grpc::late())),
+            () = past(Some(deadline.map_or(limit, |deadline| deadline.min(limit)))) => Err(Some(grpc::late())),
         };
-        let is_late = deadline.is_some_and(|deadline| arrived.elapsed() >= deadline);
         match received {
-            Ok(()) if is_late => self.fail(respond, grpc::late(), arrived),
+            Ok(()) if is_past(deadline) => self.fail(respond, grpc::late(), arrived),
             Ok(()) => self.quote(request, respond, deadline, (arrived, SystemTime::now()), &mut Buffers::for_one()),
             Err(Some(status)) => self.fail(respond, status, arrived),
             Err(None) => self.server.pricing.quote_ended(Code::Cancelled, arrived.elapsed()),
@@ -235,7 +237,7 @@ impl Connection {
         &self,
         request: Request<Incoming>,
         mut respond: SendResponse<Bytes>,
-        deadline: Option<Duration>,
+        deadline: Option<Instant>,
         moment: (Instant, SystemTime),
         buffers: &mut Buffers,
     ) {
@@ -261,7 +263,7 @@ impl Connection {
     }
 
     /// Lets tonic answer.
-    fn forward(&self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>, deadline: Option<Duration>) {
+    fn forward(&self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>, deadline: Option<Instant>) {
         let start = Instant::now();
         let path = request.uri().path();
         let (is_quote, pricing) = (path == QUOTE_PATH, self.server.pricing.clone());
@@ -276,7 +278,6 @@ impl Connection {
             Some(Ok(stream)) => Some(stream),
             None => None,
         };
-        let deadline = deadline.or_else(|| deadline::deadline(request.headers()));
         if let Some(authority) = request.uri().authority().cloned() {
             request.extensions_mut().insert(authority);
         }
