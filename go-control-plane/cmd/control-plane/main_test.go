@@ -170,7 +170,7 @@ func TestSignalEndsTheProgram(t *testing.T) {
 				t.Errorf("exit code %d:\n%s", code, p.output())
 			}
 			r := collector.Received()
-			if r.Span("GET /v1/items/{sku}") == nil || r.Log("drained") == nil || r.Metric("http.server.request.duration") == nil {
+			if r.Span("GET /v1/items/{sku}") == nil || r.Log("drained") == nil || r.Metric("http.server.request.duration") == nil || r.Metric("hybrid.telemetry.lines.dropped") == nil {
 				t.Errorf("%d spans, %d log records, %d metrics arrived", len(r.Spans), len(r.Logs), len(r.Metrics))
 			}
 			for i, h := range r.Headers {
