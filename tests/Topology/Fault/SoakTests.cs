@@ -132,11 +132,18 @@ public sealed class SoakTests(ITestOutputHelper output)
         Assert.True(topology.Link.Carried > 0, $"{LinkedTopology.Node} is not on the link.");
         topology.Link.FallSilent();
         await CreateItemAsync(topology, "unheard");
-        await meanwhile();
-        await Eventually.HoldsAsync(
-            $"the control plane to know that {LinkedTopology.Node} is gone", async () => (await topology.Fleet.GetNodeAsync(new() { NodeId = LinkedTopology.Node })).Node,
-            node => !node.Connected, Told);
-        topology.Link.Carry();
+        var other = meanwhile();
+        try
+        {
+            await Eventually.HoldsAsync(
+                $"the control plane to know that {LinkedTopology.Node} is gone", async () => (await topology.Fleet.GetNodeAsync(new() { NodeId = LinkedTopology.Node })).Node,
+                node => !node.Connected);
+        }
+        finally
+        {
+            topology.Link.Carry();
+            await other;
+        }
         await Eventually.BecomesAsync("both ends of every lost connection to be closed", () => topology.Link.HalfOpen, ends => ends == 0, Told);
     }
 
