@@ -37,7 +37,15 @@ micros() { # PROCESS NAME H2LOAD-ARGUMENTS
   grep -q "$requests succeeded, 0 failed, 0 errored" "$folder/h2load" || fail "h2load did not get $requests good answers: $(cat "$folder/h2load")"
   awk -v ticks=$(($(cpu_ticks "$1") - before)) -v second="$(getconf CLK_TCK)" -v n="$requests" 'BEGIN { print ticks / second * 1e6 / n }' >> "$folder/$2"
 }
-booked() { call /v1/ledger/totals | jq --arg mine "$jurisdiction" '[.totals[] | select(.jurisdiction == $mine).quotes | tonumber] | add // 0'; }
+booked() { # On whichever page they are.
+  local next="" page quotes=0
+  while page="$(call "/v1/ledger/totals?pageToken=$next")"; do
+    quotes=$((quotes + $(jq --arg mine "$jurisdiction" '[.totals[] | select(.jurisdiction == $mine).quotes | tonumber] | add // 0' <<< "$page")))
+    next="$(jq -r '.nextPageToken // ""' <<< "$page")"
+    [ -n "$next" ] || break
+  done
+  echo "$quotes"
+}
 byte() { printf "\\x$(printf %x "$1")"; }
 text() { byte "$1"; byte "${#2}"; printf %s "$2"; }
 # A QuoteRequest in gRPC's frame: not compressed, length in four bytes.

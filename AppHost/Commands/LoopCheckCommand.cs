@@ -66,8 +66,7 @@ internal static class LoopCheckCommand
         var clock = Stopwatch.StartNew();
         while (true)
         {
-            var totals = await shop.Http.GetFromJsonAsync<JsonNode>(controlPlane + "/v1/ledger/totals", cancellationToken);
-            var mine = totals?["totals"]?.AsArray().FirstOrDefault(total => (string?)total?["jurisdiction"] == jurisdiction);
+            var mine = await TotalAsync(shop.Http, controlPlane, jurisdiction, cancellationToken);
             var booked = (Quotes: Amount(mine, "quotes"), Gross: Amount(mine, "grossMinor"));
             if (booked == expected)
                 return $"{booked.Quotes} quotes on {dataPlanes.Count} nodes, {booked.Gross} {Shop.Currency} minor units, all in the ledger {clock.ElapsedMilliseconds} ms after the last.";
@@ -75,6 +74,21 @@ internal static class LoopCheckCommand
                 throw new HttpRequestException($"the ledger has {booked.Quotes} quotes with {booked.Gross} minor units, expected {expected.Quotes} with {expected.Gross}.");
             await Task.Delay(TimeSpan.FromMilliseconds(50), cancellationToken);
         }
+    }
+
+    /// <summary>The total of a jurisdiction, on whichever page it is, or null while there is none.</summary>
+    private static async Task<JsonNode?> TotalAsync(HttpClient http, string controlPlane, string jurisdiction, CancellationToken cancellationToken)
+    {
+        var token = "";
+        do
+        {
+            var page = await http.GetFromJsonAsync<JsonNode>($"{controlPlane}/v1/ledger/totals?pageToken={token}", cancellationToken);
+            if (page?["totals"]?.AsArray().FirstOrDefault(total => (string?)total?["jurisdiction"] == jurisdiction) is { } mine)
+                return mine;
+            token = (string?)page?["nextPageToken"] ?? "";
+        }
+        while (token != "");
+        return null;
     }
 
     /// <summary>An int64 of protobuf JSON: a string, left out when it is zero.</summary>

@@ -89,6 +89,11 @@ public class RunningTopology : RunningSystem
         return [.. all.TakeLast(lines)];
     }
 
+    /// <summary>Changes the topology before it is started.</summary>
+    protected virtual void Arrange(IDistributedApplicationBuilder builder)
+    {
+    }
+
     protected override async Task<SystemAddresses> StartAsync()
     {
         await Telemetry.StartAsync();
@@ -101,6 +106,7 @@ public class RunningTopology : RunningSystem
             arguments.Add($"ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL={Telemetry.Endpoint}");
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.AppHost>(
             [.. arguments], (options, _) => options.DisableDashboard = !HasDashboard, deadline.Token);
+        Arrange(builder);
         App = await builder.BuildAsync(deadline.Token);
         try
         {

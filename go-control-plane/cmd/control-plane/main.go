@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -20,7 +21,7 @@ import (
 // version is set by the linker: -ldflags "-X main.version=…".
 var version = "dev"
 
-// flushTimeout is how long the last telemetry may take to be sent.
+// flushTimeout is how long the last telemetry may take to be sent, and then the last lines to be read.
 const flushTimeout = 3 * time.Second
 
 // The exit codes.
@@ -52,18 +53,25 @@ func run(arguments []string) int {
 	}
 	settings, err := config.Read(os.Getenv)
 	if err != nil {
-		return refused(err)
+		return refused(os.Stderr, err)
 	}
+	lines := telemetry.NewLines(os.Stderr)
+	defer func() {
+		// Whatever ends the program: who reads nothing does not hold it up for longer.
+		flushing, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		_ = lines.Flush(flushing)
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the next one has its default effect again, which is to end the process at once.
 	context.AfterFunc(ctx, stop)
 
-	log, flush := telemetry.Start(ctx, build(), settings.LogLevel)
+	log, flush := telemetry.Start(ctx, build(), settings.LogLevel, lines)
 	err = app.Run(ctx, settings, log)
 	var setting *config.Error
 	if errors.As(err, &setting) {
-		return refused(setting)
+		return refused(lines, setting)
 	}
 	if err != nil {
 		log.ErrorContext(ctx, "failed", "error", err)
@@ -71,7 +79,7 @@ func run(arguments []string) int {
 	flushing, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	if err := flush(flushing); err != nil {
-		fmt.Fprintln(os.Stderr, "control-plane: the last telemetry was not sent:", err)
+		fmt.Fprintln(lines, "control-plane: the last telemetry was not sent:", err)
 	}
 	if err != nil {
 		return exitFailed
@@ -80,8 +88,8 @@ func run(arguments []string) int {
 }
 
 // refused reports a setting that is refused, in one line.
-func refused(err error) int {
-	fmt.Fprintln(os.Stderr, "control-plane:", err)
+func refused(to io.Writer, err error) int {
+	fmt.Fprintln(to, "control-plane:", err)
 	return exitRefused
 }
 

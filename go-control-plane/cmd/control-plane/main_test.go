@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -169,7 +170,7 @@ func TestSignalEndsTheProgram(t *testing.T) {
 				t.Errorf("exit code %d:\n%s", code, p.output())
 			}
 			r := collector.Received()
-			if r.Span("GET /v1/items/{sku}") == nil || r.Log("drained") == nil || r.Metric("http.server.request.duration") == nil {
+			if r.Span("GET /v1/items/{sku}") == nil || r.Log("drained") == nil || r.Metric("http.server.request.duration") == nil || r.Metric("hybrid.telemetry.lines.dropped") == nil {
 				t.Errorf("%d spans, %d log records, %d metrics arrived", len(r.Spans), len(r.Logs), len(r.Metrics))
 			}
 			for i, h := range r.Headers {
@@ -215,6 +216,97 @@ func TestOutageIsReportedOnce(t *testing.T) {
 	}
 	if text := p.output(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "database migration failed") {
 		t.Errorf("lines:\n%s", text)
+	}
+}
+
+// unread is a pipe that has no room for another byte until somebody reads it.
+func unread(t *testing.T) (reader, writer *os.File, length int) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close(); writer.Close() })
+	for _, chunk := range [][]byte{make([]byte, 4096), {0}} {
+		for {
+			if err := writer.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := writer.Write(chunk)
+			length += n
+			if err != nil {
+				break
+			}
+		}
+	}
+	return reader, writer, length
+}
+
+// Nobody reads standard error: the program serves all the same, and ends. All its lines are there for who reads in the end.
+func TestNobodyReadsTheLines(t *testing.T) {
+	for name, reads := range map[string]bool{"ever": false, "until the end": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			reader, writer, length := unread(t)
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			address := free.Addr().String()
+			_, port, _ := net.SplitHostPort(address)
+			free.Close()
+			executable, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := exec.Command(executable)
+			command.Env = []string{underTest + "=1", "HTTP_PORT=" + port, "GRPC_PORT=0",
+				"ConnectionStrings__hybriddb=postgresql://u:hunter2@127.0.0.1:1/x", "ConnectionStrings__kafka=127.0.0.1:1"}
+			command.Stderr = writer
+			if err := command.Start(); err != nil {
+				t.Fatal(err)
+			}
+			writer.Close()
+			ended := make(chan error, 1)
+			go func() { ended <- command.Wait() }()
+			t.Cleanup(func() { command.Process.Kill() })
+			client := http.Client{Timeout: time.Second}
+			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				response, err := client.Get("http://" + address + "/livez")
+				if err == nil {
+					response.Body.Close()
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal(err)
+				}
+			}
+			if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			var lines []byte
+			if reads {
+				select {
+				case err := <-ended:
+					t.Fatalf("the program does not wait for its last lines: %v", err)
+				case <-time.After(time.Second):
+				}
+				if lines, err = io.ReadAll(reader); err != nil {
+					t.Fatal(err)
+				}
+			}
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatal("the program does not end")
+			}
+			if reads && (!strings.Contains(string(lines[length:]), "msg=listening") || !strings.HasSuffix(string(lines), "msg=drained\n")) {
+				t.Errorf("read at the end:\n%s", lines[length:])
+			}
+		})
 	}
 }
 

@@ -113,7 +113,7 @@ func TestCatalogChangedCarriesTheTrace(t *testing.T) {
 
 // A sum beyond int64 is told exactly, and marked in the others by being the largest int64.
 func TestTotalsBeyondInt64(t *testing.T) {
-	total := ledger.Total{Currency: "EUR", Jurisdiction: "DE"}
+	total := ledger.Total{Place: ledger.Place{Currency: "EUR", Jurisdiction: "DE"}}
 	total.Gross.SetInt64(math.MaxInt64)
 	total.Quotes.SetInt64(2)
 	if m := contract.LedgerTotal(total); m.GetExact() != nil || m.GetGrossMinor() != math.MaxInt64 || m.GetQuotes() != 2 {

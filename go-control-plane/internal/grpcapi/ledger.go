@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"strings"
 
 	usagev1 "hybrid/control-plane/gen/hybrid/usage/v1"
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/ledger"
+	"hybrid/control-plane/internal/money"
 )
 
 // Ledger serves hybrid.usage.v1.LedgerService.
@@ -18,15 +20,53 @@ type Ledger struct {
 	Log    *slog.Logger
 }
 
-// entriesList names the list in its page tokens.
-const entriesList = "ledger_entry"
+// The lists have these names in their page tokens.
+const (
+	entriesList = "ledger_entry"
+	totalsList  = "ledger_total"
+)
 
-func (s *Ledger) GetTotals(ctx context.Context, _ *usagev1.GetTotalsRequest) (*usagev1.GetTotalsResponse, error) {
-	totals, err := s.Reader.Totals(ctx)
+var errNotOfThisList = catalog.Invalid("page_token", "is not a token of this list")
+
+func (s *Ledger) GetTotals(ctx context.Context, r *usagev1.GetTotalsRequest) (*usagev1.GetTotalsResponse, error) {
+	// Callers from before there were pages get all totals on one, if that has room for them.
+	size := 0
+	if r.GetPageSize() != 0 {
+		var err error
+		if size, err = catalog.PageSize(int(r.GetPageSize())); err != nil {
+			return nil, answer(ctx, s.Log, err)
+		}
+	}
+	after, err := parsePlace(r.GetPageToken())
 	if err != nil {
 		return nil, answer(ctx, s.Log, err)
 	}
-	return &usagev1.GetTotalsResponse{Totals: each(totals, contract.LedgerTotal)}, nil
+	totals, more, err := s.Reader.Totals(ctx, after, size)
+	if err != nil {
+		return nil, answer(ctx, s.Log, err)
+	}
+	response := &usagev1.GetTotalsResponse{Totals: each(totals, contract.LedgerTotal)}
+	if more {
+		last := totals[len(totals)-1]
+		response.NextPageToken = catalog.PageToken(totalsList, last.Currency+"/"+last.Jurisdiction)
+	}
+	return response, nil
+}
+
+// parsePlace returns the place after which the page of the totals starts.
+func parsePlace(token string) (after ledger.Place, err error) {
+	last, err := catalog.ParsePageToken(totalsList, token)
+	if err != nil {
+		return after, errNotOfThisList
+	}
+	if last == "" {
+		return after, nil
+	}
+	after.Currency, after.Jurisdiction, _ = strings.Cut(last, "/")
+	if !money.ValidCurrency(after.Currency) || !catalog.ValidJurisdiction(after.Jurisdiction) {
+		return ledger.Place{}, errNotOfThisList
+	}
+	return after, nil
 }
 
 func (s *Ledger) ListEntries(ctx context.Context, r *usagev1.ListEntriesRequest) (*usagev1.ListEntriesResponse, error) {
@@ -41,7 +81,7 @@ func (s *Ledger) ListEntries(ctx context.Context, r *usagev1.ListEntriesRequest)
 			after, err = strconv.ParseInt(last, 10, 64)
 		}
 		if err != nil {
-			return nil, answer(ctx, s.Log, catalog.Invalid("page_token", "is not a token of this list"))
+			return nil, answer(ctx, s.Log, errNotOfThisList)
 		}
 	}
 	entries, err := s.Reader.Entries(ctx, after, size+1)

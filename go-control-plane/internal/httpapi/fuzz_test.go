@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -56,6 +57,44 @@ func FuzzShortItem(f *testing.F) {
 		sent, ok := new(big.Rat).SetString(strings.TrimSpace(string(item.price)))
 		if ok && sent.Mul(sent, big.NewRat(100, 1)).Cmp(new(big.Rat).SetInt64(price)) != 0 {
 			t.Fatalf("%q has the price %d", body, price)
+		}
+	})
+}
+
+// A document whose lists are cut is what it was, but for what is too many in a list.
+func FuzzCutLists(f *testing.F) {
+	for _, seed := range []string{`{"skus":["a","b","c","d"],"n":1}`, `[[1,2,3,4],[5,[6,7,8,[9]]],{"a":[1,2,3,{}]},4]`, `"[1,2,3,4]"`, `["\\"],[",1,2,"[","\\\\",4]`, ` [ ] `, `[1,2,3]`} {
+		f.Add([]byte(seed))
+	}
+	const most = 3
+	var cut func(value any) any
+	cut = func(value any) any {
+		switch v := value.(type) {
+		case []any:
+			v = v[:min(len(v), most)]
+			for i := range v {
+				v[i] = cut(v[i])
+			}
+			return v
+		case map[string]any:
+			for name := range v {
+				v[name] = cut(v[name])
+			}
+		}
+		return value
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkJSON(body) != nil {
+			return
+		}
+		var want, got any
+		if err := json.Unmarshal(body, &want); err != nil {
+			// Not every number fits.
+			return
+		}
+		less := cutLists(bytes.Clone(body), most)
+		if err := json.Unmarshal(less, &got); err != nil || !reflect.DeepEqual(got, cut(want)) {
+			t.Fatalf("%q became %q: %v", body, less, err)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"hybrid/control-plane/internal/fleet"
 	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/httpapi"
+	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/readiness"
 	"hybrid/control-plane/internal/snapshot"
 )
@@ -45,6 +46,16 @@ func (k *keeper) Update(_ context.Context, i catalog.Item) (catalog.Item, error)
 
 func (k *keeper) Delete(context.Context, string, int64) error { panic("a fault of ours") }
 
+// twoPlaces has totals of two places, one on a page.
+type twoPlaces struct{ ledger.Reader }
+
+func (twoPlaces) Totals(_ context.Context, after ledger.Place, _ int) ([]ledger.Total, bool, error) {
+	if first := (ledger.Place{Currency: "EUR", Jurisdiction: "AT"}); after != first {
+		return []ledger.Total{{Place: first}}, true, nil
+	}
+	return []ledger.Total{{Place: ledger.Place{Currency: "EUR", Jurisdiction: "DE-BY"}}}, false, nil
+}
+
 func serve(t *testing.T) (http.Handler, *keeper, *readiness.Readiness) {
 	t.Helper()
 	k := &keeper{}
@@ -56,7 +67,7 @@ func serve(t *testing.T) (http.Handler, *keeper, *readiness.Readiness) {
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection[catalog.Item](k), Log: log},
 		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: publisher},
 		Snapshot: &grpcapi.Snapshot{},
-		Ledger:   &grpcapi.Ledger{Log: log},
+		Ledger:   &grpcapi.Ledger{Reader: twoPlaces{}, Log: log},
 	}, ready, log)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +134,10 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/items/none", ``, 404, "NOT_FOUND", "NOT_FOUND", ""},
 		{"GET", "/v1/items/%ff%00", ``, 404, "NOT_FOUND", "NOT_FOUND", ""},
 		{"GET", "/v1/items?pageSize=1001", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_size"},
+		{"GET", "/v1/ledger/totals?pageSize=1001", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_size"},
+		{"GET", "/v1/ledger/totals?pageSize=-1", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_size"},
+		{"GET", "/v1/ledger/totals?pageToken=" + catalog.PageToken("ledger_entry", "1"), ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
+		{"GET", "/v1/ledger/totals?pageToken=" + catalog.PageToken("ledger_total", "EUR"), ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
 		{"GET", "/v1/items?pageToken=x", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
 		{"GET", "/v1/items?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"PUT", "/v1/items/mug", strings.Replace(valid, "{", `{"version":"1",`, 1), 409, "ABORTED", "VERSION_MISMATCH", ""},
@@ -217,5 +232,25 @@ func TestHealth(t *testing.T) {
 	h, _, _ = serve(t)
 	if w := ask(h, "GET", "/openapi.json", ""); w.Code != http.StatusOK || !json.Valid(w.Body.Bytes()) || !strings.Contains(w.Body.String(), "/v1/items/{sku}") {
 		t.Errorf("openapi.json: %d %.200s", w.Code, w.Body)
+	}
+}
+
+// A caller that follows the tokens begins with an empty one.
+func TestPagesOfTotals(t *testing.T) {
+	h, _, _ := serve(t)
+	token := ""
+	for _, place := range []string{"AT", "DE-BY"} {
+		w := ask(h, "GET", "/v1/ledger/totals?pageToken="+token, "")
+		var page struct {
+			Totals        []struct{ Jurisdiction string }
+			NextPageToken string
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || w.Code != http.StatusOK || len(page.Totals) != 1 || page.Totals[0].Jurisdiction != place {
+			t.Fatalf("%d %s, %v", w.Code, w.Body, err)
+		}
+		token = page.NextPageToken
+	}
+	if token != "" {
+		t.Errorf("the last page is followed by %q", token)
 	}
 }

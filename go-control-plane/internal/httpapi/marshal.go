@@ -7,6 +7,8 @@ import (
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"hybrid/control-plane/internal/grpcapi"
 )
 
 // strictJSON is the protobuf JSON mapping. It writes fields with default values, refuses unknown fields, and accepts only a
@@ -45,6 +47,6 @@ func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 		if err := checkJSON(body); err != nil {
 			return err
 		}
-		return m.Unmarshal(body, v)
+		return m.Unmarshal(cutLists(body, grpcapi.MaxKept), v)
 	})
 }

@@ -127,6 +127,46 @@ func checkJSON(body []byte) error {
 	return nil
 }
 
+// cutLists leaves the elements out of a document, which is JSON, that are too many for a list. It changes the document in place.
+func cutLists(document []byte, most int) []byte {
+	// elements has how many elements have begun in each list that is open; an object, and what is left out, count none.
+	elements := make([]int, 0, 8)
+	const uncounted = -1
+	out, inText, without := document[:0], false, 0
+	for i := 0; i < len(document); i++ {
+		c := document[i]
+		kept := without == 0
+		switch {
+		case inText && c == '\\':
+			if kept {
+				out = append(out, c)
+			}
+			i++
+			c = document[i]
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{':
+			elements = append(elements, uncounted)
+		case c == '[':
+			elements = append(elements, 1)
+		case c == '}', c == ']':
+			if without == len(elements) {
+				without, kept = 0, true
+			}
+			elements = elements[:len(elements)-1]
+		case c == ',' && kept && elements[len(elements)-1] != uncounted:
+			if elements[len(elements)-1]++; elements[len(elements)-1] > most {
+				without, kept = len(elements), false
+			}
+		}
+		if kept {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // members returns the members of a body that is one object with known names, each at most once. Other than encoding/json's
 // structs, it distinguishes upper and lower case.
 func members(body []byte, known ...string) (map[string]json.RawMessage, error) {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -113,6 +114,28 @@ func TestEveryMethodThatIsRefusedIsToldTheOthers(t *testing.T) {
 	} {
 		if w := ask(h, "PATCH", path, ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != want {
 			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, w.Header().Get("Allow"), want)
+		}
+	}
+}
+
+// What has three bytes in a document must not have hundreds in memory, and is refused for what it is.
+func TestListsThatAreTooLongTakeNoMemory(t *testing.T) {
+	h, _, _ := serve(t)
+	of := func(element string) string { return strings.Repeat(element+",", 300_000) + element }
+	for _, c := range []struct{ method, path, body, field string }{
+		{"POST", "/v1/items:batchCreate", `{"items":[` + of(`{}`) + `]}`, "items"},
+		{"POST", "/v1/promotions", `{"skus":[` + of(`""`) + `]}`, "skus"},
+		{"PUT", "/v1/promotions/ten", `{"version":1,"skus":[` + of(`""`) + `]}`, "skus"},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w := ask(h, c.method, c.path, c.body)
+		runtime.ReadMemStats(&after)
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "FIELDS_INVALID") || !strings.Contains(w.Body.String(), `"field":"`+c.field) {
+			t.Errorf("%s: %d %.300s", c.path, w.Code, w.Body)
+		}
+		if times := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(c.body)); times > 12 {
+			t.Errorf("%s: %.1f times the bytes of the document are allocated", c.path, times)
 		}
 	}
 }

@@ -166,9 +166,14 @@ func add(sum *big.Int, n int64) {
 	sum.Add(sum, big.NewInt(n))
 }
 
+// Place is what one total is about.
+type Place struct {
+	Currency, Jurisdiction string
+}
+
 // Total is the sums of one currency and jurisdiction.
 type Total struct {
-	Currency, Jurisdiction string
+	Place
 	Sums
 }
 
@@ -183,8 +188,10 @@ type Entry struct {
 
 // Reader reads the ledger.
 type Reader interface {
-	// Totals returns the sums of all that was ever booked, ordered by currency and jurisdiction.
-	Totals(ctx context.Context) ([]Total, error)
+	// Totals returns the first sums of all that was ever booked whose place is after this one, ordered by currency and
+	// jurisdiction, and whether there are more. It returns at most limit, 0 being none, and fewer, but at least one, where these
+	// are larger than catalog.MaxPageBytes: how many places there are is up to callers.
+	Totals(ctx context.Context, after Place, limit int) (page []Total, more bool, err error)
 	// Entries returns at most limit entries with ids above after, oldest first.
 	Entries(ctx context.Context, after int64, limit int) ([]Entry, error)
 }

@@ -10,27 +10,23 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/ledger"
 )
 
-// place is what one total is about.
-type place struct {
-	currency, jurisdiction string
-}
-
 // addTotals adds records to the totals.
 func addTotals(ctx context.Context, tx pgx.Tx, records []ledger.Record) error {
-	totals := map[place]*ledger.Sums{}
+	totals := map[ledger.Place]*ledger.Sums{}
 	for _, r := range records {
-		at := place{r.Window.Currency, r.Window.Jurisdiction}
+		at := ledger.Place{Currency: r.Window.Currency, Jurisdiction: r.Window.Jurisdiction}
 		if totals[at] == nil {
 			totals[at] = &ledger.Sums{}
 		}
 		totals[at].Add(r.Window)
 	}
 	// In one order, so that two bookings cannot deadlock.
-	places := slices.SortedFunc(maps.Keys(totals), func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.currency, b.currency), cmp.Compare(a.jurisdiction, b.jurisdiction))
+	places := slices.SortedFunc(maps.Keys(totals), func(a, b ledger.Place) int {
+		return cmp.Or(cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.Jurisdiction, b.Jurisdiction))
 	})
 	var batch pgx.Batch
 	for _, at := range places {
@@ -40,29 +36,58 @@ func addTotals(ctx context.Context, tx pgx.Tx, records []ledger.Record) error {
 			ON CONFLICT (currency_code, jurisdiction) DO UPDATE SET quotes = t.quotes + excluded.quotes,
 				discount_minor = t.discount_minor + excluded.discount_minor, net_minor = t.net_minor + excluded.net_minor,
 				tax_minor = t.tax_minor + excluded.tax_minor, gross_minor = t.gross_minor + excluded.gross_minor`,
-			at.currency, at.jurisdiction, t.Quotes.String(), t.Discount.String(), t.Net.String(), t.Tax.String(), t.Gross.String())
+			at.Currency, at.Jurisdiction, t.Quotes.String(), t.Discount.String(), t.Net.String(), t.Tax.String(), t.Gross.String())
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
+// totalBytes is what a total is counted for besides its content. With it an answer of catalog.MaxPageBytes has at most twice that,
+// also where all sums are told in digits too.
+const totalBytes = 24
+
 // Totals implements ledger.Reader.
-func (l *Ledger) Totals(ctx context.Context) ([]ledger.Total, error) {
-	rows, err := l.pool.Query(ctx, `SELECT currency_code, jurisdiction, quotes::text, discount_minor::text, net_minor::text,
-		tax_minor::text, gross_minor::text FROM ledger_total ORDER BY 1, 2`)
-	if err != nil {
-		return nil, translate(err)
+func (l *Ledger) Totals(ctx context.Context, after ledger.Place, limit int) (page []ledger.Total, more bool, err error) {
+	if limit == 0 {
+		// What is not read has to be received all the same.
+		limit = catalog.MaxPageBytes / totalBytes
 	}
-	totals, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t ledger.Total, err error) {
-		var texts [5]string
-		if err := row.Scan(&t.Currency, &t.Jurisdiction, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]); err != nil {
-			return t, err
+	// One row more than the limit shows whether there are more.
+	rows, err := l.pool.Query(ctx, `SELECT currency_code, jurisdiction, quotes::text, discount_minor::text, net_minor::text,
+		tax_minor::text, gross_minor::text FROM ledger_total WHERE (currency_code, jurisdiction) > ($1, $2) ORDER BY 1, 2 LIMIT $3`,
+		after.Currency, after.Jurisdiction, limit+1)
+	if err != nil {
+		return nil, false, translate(err)
+	}
+	defer rows.Close()
+	size := 0
+	for rows.Next() {
+		size += totalBytes
+		for _, value := range rows.RawValues() {
+			size += len(value)
 		}
-		for i, sum := range []*big.Int{&t.Quotes, &t.Discount, &t.Net, &t.Tax, &t.Gross} {
-			if _, ok := sum.SetString(texts[i], 10); !ok {
-				return t, fmt.Errorf("the total %q of %s/%s is not a whole number", texts[i], t.Currency, t.Jurisdiction)
-			}
+		if len(page) == limit || (len(page) > 0 && size > catalog.MaxPageBytes) {
+			more = true
+			break
 		}
-		return t, nil
-	})
-	return totals, translate(err)
+		total, err := scanTotal(rows)
+		if err != nil {
+			return nil, false, translate(err)
+		}
+		page = append(page, total)
+	}
+	rows.Close()
+	return page, more, translate(rows.Err())
+}
+
+func scanTotal(row pgx.Row) (t ledger.Total, err error) {
+	var texts [5]string
+	if err := row.Scan(&t.Currency, &t.Jurisdiction, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]); err != nil {
+		return t, err
+	}
+	for i, sum := range []*big.Int{&t.Quotes, &t.Discount, &t.Net, &t.Tax, &t.Gross} {
+		if _, ok := sum.SetString(texts[i], 10); !ok {
+			return t, fmt.Errorf("the total %q of %s/%s is not a whole number", texts[i], t.Currency, t.Jurisdiction)
+		}
+	}
+	return t, nil
 }

@@ -30,7 +30,7 @@ func TestRetention(t *testing.T) {
 		{Topic: "usage", Offset: 0, Window: window(1)}, {Topic: "usage", Offset: 1, Window: window(1)}, {Topic: "usage", Offset: 2, Window: window(1)}}}); err != nil {
 		t.Fatal(err)
 	}
-	totals, err := book.Totals(ctx)
+	totals, _, err := book.Totals(ctx, ledger.Place{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	tables(map[string]int{"ledger_entry": 1, "usage_record": 1})
-	if after, err := book.Totals(ctx); err != nil || sums(after) != sums(totals) {
+	if after, _, err := book.Totals(ctx, ledger.Place{}, 0); err != nil || sums(after) != sums(totals) {
 		t.Errorf("totals %s, %v; want %s", sums(after), err, sums(totals))
 	}
 	if next, err := book.Positions(ctx, "usage"); err != nil || next[0].Offset != 3 {

@@ -373,7 +373,7 @@ func TestUsageIsBookedOnce(t *testing.T) {
 	if n := count(t, pool, "outbox"); n != 2 {
 		t.Errorf("%d messages, want 2: the promotion and its exhaustion", n)
 	}
-	totals, err := book.Totals(ctx)
+	totals, _, err := book.Totals(ctx, ledger.Place{}, 0)
 	if got, want := sums(totals), "EUR/DE: 9 quotes, 100 + 300 + 57 = 357"; err != nil || got != want {
 		t.Errorf("totals %s, %v; want %s", got, err, want)
 	}
@@ -541,7 +541,7 @@ func TestTotalsAreExact(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	totals, err := book.Totals(t.Context())
+	totals, _, err := book.Totals(t.Context(), ledger.Place{}, 0)
 	want := "EUR/AT: 6 quotes, 2 + 200 + 38 = 238\nEUR/DE: 6 quotes, 0 + 36893488147419103228 + 0 = 36893488147419103228"
 	if got := sums(totals); err != nil || got != want {
 		t.Errorf("%s, %v; want %s", got, err, want)
@@ -554,7 +554,7 @@ func TestTotalsAreExact(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), "DROP TABLE ledger_total;"+string(script)); err != nil {
 		t.Fatal(err)
 	}
-	if totals, err = book.Totals(t.Context()); err != nil || sums(totals) != want {
+	if totals, _, err = book.Totals(t.Context(), ledger.Place{}, 0); err != nil || sums(totals) != want {
 		t.Errorf("migrated: %s, %v; want %s", sums(totals), err, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/grpclog"
 )
 
 // ServiceName is the name of this service unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES set another.
@@ -30,8 +32,14 @@ const ServiceName = "control-plane"
 
 // Start sets the global providers and returns the log, and a function that flushes and ends all of it. Trace context is
 // propagated even if nothing is exported.
-func Start(ctx context.Context, version string, level slog.Level) (*slog.Logger, func(context.Context) error) {
-	return start(ctx, version, level, os.Stderr)
+//
+// What libraries write to standard error on their own goes to the lines as well: nothing may wait there.
+func Start(ctx context.Context, version string, level slog.Level, lines *Lines) (*slog.Logger, func(context.Context) error) {
+	stdlog.SetOutput(lines)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, lines))
+	log, stop := start(ctx, version, level, lines)
+	newInstruments().observedCounter("hybrid.telemetry.lines.dropped", "{record}", "Lines of the log on stderr that nobody read in time.", lines.Dropped)
+	return log, stop
 }
 
 func start(ctx context.Context, version string, level slog.Level, w io.Writer) (*slog.Logger, func(context.Context) error) {

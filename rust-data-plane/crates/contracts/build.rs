@@ -19,6 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, [&shared, &own])?;
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
+        // Written by hand: it bounds what a request of strangers takes in memory.
+        .extern_path(".hybrid.pricing.v1.QuoteRequest", "crate::QuoteRequest")
         .include_file("contracts.rs")
         .compile_fds(descriptors)?;
     Ok(())

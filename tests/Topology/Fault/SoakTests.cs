@@ -28,7 +28,7 @@ public sealed class SoakTests(ITestOutputHelper output)
     public async Task After_every_fault_all_heals_and_every_quote_is_booked_once()
     {
         Assert.SkipUnless(Environment.GetEnvironmentVariable("HYBRID_SOAK") == "1", "It takes more than five minutes: set HYBRID_SOAK=1 to run it.");
-        await using var topology = new RunningTopology();
+        await using var topology = new LinkedTopology();
         await topology.InitializeAsync();
         Assert.SkipWhen(topology.KafkaIsStandIn, "Kafka is the in-memory stand-in here. Set HYBRID_KAFKA_HOME to run this.");
         var rule = new Catalog.V1.TaxRule { Jurisdiction = Jurisdiction, Category = "standard", RatePpm = 190_000 };
@@ -47,7 +47,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         }
     }
 
-    private async Task SoakAsync(RunningTopology topology)
+    private async Task SoakAsync(LinkedTopology topology)
     {
         List<string> everything = [.. RunningTopology.Services, .. RunningTopology.Servers];
         await using var load = await LoadAsync(topology);
@@ -55,7 +55,12 @@ public sealed class SoakTests(ITestOutputHelper output)
             await StepAsync(topology, $"kill {resource}", () => topology.KillAsync(resource));
         var silent = await SilentCallersAsync(topology);
         foreach (var resource in everything)
-            await StepAsync(topology, $"pause {resource}", () => PausedAsync(topology, resource));
+        {
+            if (resource == "metering")
+                await StepAsync(topology, $"pause {resource}, and a peer that vanishes", () => VanishAsync(topology, () => PausedAsync(topology, resource)));
+            else
+                await StepAsync(topology, $"pause {resource}", () => PausedAsync(topology, resource));
+        }
         await StepAsync(topology, "a laptop that sleeps", () => PausedAsync(topology, [.. everything]));
         await StepAsync(topology, "records that are too large", () => ProduceLargeAsync(topology));
         await StepAsync(topology, "added partitions", () => AddPartitionsAsync(topology));
@@ -116,6 +121,30 @@ public sealed class SoakTests(ITestOutputHelper output)
         await Task.Delay(Pause, Cancellation);
         foreach (var resource in resources.Reverse())
             await topology.CommandAsync(resource, FaultCommands.Resume);
+    }
+
+    /// <summary>
+    /// A node and the control plane vanish from each other while something else goes on. Each has to let go of the connection by
+    /// itself, and what the node does not hear of meanwhile reaches it when the link is there again.
+    /// </summary>
+    private static async Task VanishAsync(LinkedTopology topology, Func<Task> meanwhile)
+    {
+        Assert.True(topology.Link.Carried > 0, $"{LinkedTopology.Node} is not on the link.");
+        topology.Link.FallSilent();
+        await CreateItemAsync(topology, "unheard");
+        var other = meanwhile();
+        try
+        {
+            await Eventually.HoldsAsync(
+                $"the control plane to know that {LinkedTopology.Node} is gone", async () => (await topology.Fleet.GetNodeAsync(new() { NodeId = LinkedTopology.Node })).Node,
+                node => !node.Connected);
+        }
+        finally
+        {
+            topology.Link.Carry();
+            await other;
+        }
+        await Eventually.BecomesAsync("both ends of every lost connection to be closed", () => topology.Link.HalfOpen, ends => ends == 0, Told);
     }
 
     /// <summary>Callers that send nothing, and half of something.</summary>
@@ -226,6 +255,29 @@ public sealed class SoakTests(ITestOutputHelper output)
         catch (RpcException e)
         {
             return e.StatusCode;
+        }
+    }
+
+    /// <summary>A topology with a link between one data plane and the control plane.</summary>
+    private sealed class LinkedTopology : RunningTopology
+    {
+        public const string Node = "data-plane-1";
+        private const string Address = "CONTROL_PLANE_GRPC";
+
+        public VanishingLink Link { get; } = new();
+
+        protected override void Arrange(IDistributedApplicationBuilder builder) =>
+            builder.CreateResourceBuilder<IResourceWithEnvironment>(Node).WithEnvironment(async environment =>
+            {
+                var target = (IValueProvider)environment.EnvironmentVariables[Address];
+                Link.Target = new Uri((await target.GetValueAsync(environment.CancellationToken))!);
+                environment.EnvironmentVariables[Address] = Link.Url.OriginalString;
+            });
+
+        protected override async Task StopAsync()
+        {
+            await base.StopAsync();
+            await Link.DisposeAsync();
         }
     }
 }

@@ -4,8 +4,10 @@
 
 mod cloud_event;
 mod id;
+mod quote_request;
 
 pub use cloud_event::CloudEvent;
 pub use id::time_ordered_id;
+pub use quote_request::QuoteRequest;
 
 tonic::include_proto!("contracts");

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
+use contracts::hybrid::pricing::v1::{QuoteLine, QuoteStreamRequest};
 use fake_control_plane::{ControlPlane, item, promotion, tax_rule, whole};
-use kafka::counting::{CountingAllocator, allocations};
+use kafka::counting::{CountingAllocator, allocations, most_held};
 use kafka::mocking::MockCluster;
 use lifecycle::Drain;
 use lifecycle::connections::Places;
+use prost::Message;
 use snapshot_client::{Backoff, Client, Node};
 use telemetry::{Meter, Tracer};
 use tokio::net::TcpListener;
@@ -20,8 +22,10 @@ use tonic::transport::{Channel, Endpoint};
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;
+use crate::json;
 use crate::process::{BACKOFF_BASE, BACKOFF_CAP, follow};
 use crate::quotes::Quotes;
+use crate::wire::Basket;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -94,4 +98,37 @@ async fn a_unary_quote_allocates_little() {
 
     stop.send(()).unwrap();
     follower.join().unwrap();
+}
+
+/// What has two bytes in a message, or three in a document, must not have fifty in memory.
+#[test]
+fn lines_and_coupons_that_are_too_many_take_no_memory() {
+    const COUNT: usize = 300_000;
+    let of = |tag: u8| [tag, 0].repeat(COUNT);
+    let read = |quote: &QuoteRequest| {
+        let basket = Basket::from(quote);
+        (basket.lines.len(), basket.coupons.len())
+    };
+    for (list, message, element, kept) in [("lines", of(0x1a), "{}", (201, 0)), ("coupons", of(0x22), r#""""#, (0, 17))]
+    {
+        let elements = vec![element; COUNT].join(",");
+        let document = format!("{{\"{list}\":[{elements}]}}");
+        let mut on_a_stream = vec![0x12];
+        prost::encoding::encode_varint(message.len() as u64, &mut on_a_stream);
+        on_a_stream.extend_from_slice(&message);
+
+        let of_wire = most_held(|| Basket::read(&message).map(|basket| (basket.lines.len(), basket.coupons.len())));
+        let of_prost = most_held(|| QuoteRequest::decode(&*message).ok().as_ref().map(read));
+        let of_stream = most_held(|| {
+            QuoteStreamRequest::decode(&*on_a_stream).ok().and_then(|asked| asked.quote.as_ref().map(read))
+        });
+        let of_json = most_held(|| json::parse_request(document.as_bytes()).ok().as_ref().map(read));
+        for (reader, (lengths, held)) in
+            [("wire", of_wire), ("prost", of_prost), ("stream", of_stream), ("json", of_json)]
+        {
+            assert_eq!(lengths, Some(kept), "{reader}, {list}");
+            let times = held as f64 / message.len() as f64;
+            assert!(held > 0 && times < 0.1, "{reader}: {list} hold {times:.2} times the bytes of their message");
+        }
+    }
 }

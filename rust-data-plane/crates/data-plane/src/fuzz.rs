@@ -1,6 +1,7 @@
 //! Readers of quote requests meet what anybody may send.
 
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::QuoteLine;
 use harness::Fuzzer;
 use prost::Message;
 

@@ -2,10 +2,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::pricing_service_server::{PricingService, PricingServiceServer};
 use contracts::hybrid::pricing::v1::{
-    QuoteError as WireError, QuoteRequest, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse,
-    quote_stream_response,
+    QuoteError as WireError, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse, quote_stream_response,
 };
 use futures_util::{Stream, StreamExt};
 use http::uri::Authority;

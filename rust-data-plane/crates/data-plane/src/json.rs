@@ -3,14 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use contracts::hybrid::pricing::v1::{PricedLine, QuoteLine, QuoteRequest, QuoteResponse};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::{PricedLine, QuoteLine, QuoteResponse};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-
-/// One more than a quote may have, so that pricing still refuses it.
-const LINES_KEPT: usize = 201;
-const COUPONS_KEPT: usize = 17;
 
 /// Reads a `QuoteRequest`. An unknown field is an error; null means that a field is not set. Of lines and
 /// coupons that are too many only as many are kept as it takes to see that: a body would become many times as large.
@@ -39,8 +36,8 @@ struct Request {
     #[serde(alias = "currency_code")]
     currency_code: Option<String>,
     jurisdiction: Option<String>,
-    lines: Option<First<Line, LINES_KEPT>>,
-    coupons: Option<First<String, COUPONS_KEPT>>,
+    lines: Option<First<Line, { QuoteRequest::LINES_KEPT }>>,
+    coupons: Option<First<String, { QuoteRequest::COUPONS_KEPT }>>,
 }
 
 /// The first `KEPT` elements of a list. The others are read too, so that they must be well-formed.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use contracts::hybrid::pricing::v1::{QuoteRequest, QuoteResponse};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::QuoteResponse;
 use pricing::{Instant, QuoteError, Request};
 use prost::Message;
 use snapshot_client::Snapshots;

@@ -1,6 +1,6 @@
 //! The wire format of a quote, read without copies and written without the structs between.
 
-use contracts::hybrid::pricing::v1::QuoteRequest;
+use contracts::QuoteRequest;
 use pricing::{Instant, PricedLine, Quote};
 
 const VARINT: u8 = 0;
@@ -28,15 +28,26 @@ impl<'r> From<&'r QuoteRequest> for Basket<'r> {
 }
 
 impl<'r> Basket<'r> {
-    /// Reads an encoded `QuoteRequest`. `None` if it is malformed or has unknown fields, which prost handles.
+    /// Reads an encoded `QuoteRequest`, and keeps of it what that does. `None` if it is malformed or has unknown fields, which prost
+    /// handles.
     pub(crate) fn read(message: &'r [u8]) -> Option<Self> {
         let (mut basket, mut rest) = (Self::default(), message);
         while !rest.is_empty() {
             match key(&mut rest)? {
                 (1, LENGTH_DELIMITED) => basket.currency_code = text(&mut rest)?,
                 (2, LENGTH_DELIMITED) => basket.jurisdiction = text(&mut rest)?,
-                (3, LENGTH_DELIMITED) => basket.lines.push(line(bytes(&mut rest)?)?),
-                (4, LENGTH_DELIMITED) => basket.coupons.push(text(&mut rest)?),
+                (3, LENGTH_DELIMITED) => {
+                    let line = line(bytes(&mut rest)?)?;
+                    if basket.lines.len() < QuoteRequest::LINES_KEPT {
+                        basket.lines.push(line);
+                    }
+                }
+                (4, LENGTH_DELIMITED) => {
+                    let coupon = text(&mut rest)?;
+                    if basket.coupons.len() < QuoteRequest::COUPONS_KEPT {
+                        basket.coupons.push(coupon);
+                    }
+                }
                 _ => return None,
             }
         }

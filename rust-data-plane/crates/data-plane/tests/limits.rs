@@ -8,10 +8,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use contracts::QuoteRequest;
 use contracts::grpc::health::v1::health_client::HealthClient;
 use contracts::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus};
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest, QuoteStreamRequest};
+use contracts::hybrid::pricing::v1::{
+    QuoteLine, QuoteStreamRequest, QuoteStreamResponse, quote_stream_response::Result as StreamResult,
+};
 use fake_control_plane::{ControlPlane, item, tax_rule, whole};
 use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -96,6 +99,36 @@ async fn a_body_that_does_not_come_ends_its_call_alone() {
     let frame = framed(&basket("mug", 1).encode_to_vec());
     let half: Answer = call(&node, QUOTE, &[("content-type", "application/grpc")], &[&frame[..7]], true).await;
     assert_eq!(half.status(), "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_too_many_are_a_typed_error_however_they_come() {
+    let control = ControlPlane::start().await.unwrap();
+    let node = DataPlane::start(&control.url(), NOWHERE, &[]);
+    let _session = catalog(&control).await;
+    let mut many = QuoteRequest { lines: vec![], ..basket("mug", 1) }.encode_to_vec();
+    many.extend([0x1a, 0].repeat(500_000));
+    let mut unknown_field = many.clone();
+    unknown_field.extend_from_slice(&[15 << 3, 1]);
+    let mut on_a_stream = vec![0x12];
+    prost::encoding::encode_varint(many.len() as u64, &mut on_a_stream);
+    on_a_stream.extend_from_slice(&many);
+
+    let grpc = [("content-type", "application/grpc")];
+    for message in [&many, &unknown_field] {
+        let answer = call(&node, QUOTE, &grpc, &[&framed(message)], false).await;
+        let text = answer.headers["grpc-message"].to_str().unwrap().to_owned();
+        assert!(answer.status() == "3" && text.contains("1%20to%20200%20lines"), "{} {text}", answer.status());
+    }
+    let path = "/hybrid.pricing.v1.PricingService/QuoteStream";
+    let answer = call(&node, path, &grpc, &[&framed(&on_a_stream)], false).await;
+    let result = QuoteStreamResponse::decode(&answer.body[5..]).unwrap().result;
+    assert!(matches!(&result, Some(StreamResult::Error(error)) if error.reason == "LINES_INVALID"), "{result:?}");
+    // What is malformed beyond them is no request.
+    many.extend_from_slice(&[0x1a, 1]);
+    assert_eq!(call(&node, QUOTE, &grpc, &[&framed(&many)], false).await.status(), "13");
+    let mut client = PricingServiceClient::new(node.channel().await);
+    client.quote(basket("mug", 1)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use contracts::QuoteRequest;
 use contracts::grpc::health::v1::health_client::HealthClient;
 use contracts::grpc::health::v1::{HealthCheckRequest, health_check_response::ServingStatus};
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{
-    QuoteRequest, QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
+    QuoteResponse, QuoteStreamRequest, quote_stream_response::Result as StreamResult,
 };
 use contracts::opentelemetry::proto::metrics::v1::metric::Data;
 use contracts::opentelemetry::proto::metrics::v1::number_data_point;

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::QuoteLine;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 use telemetry::TraceContext;

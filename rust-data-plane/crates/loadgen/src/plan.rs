@@ -3,7 +3,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contracts::hybrid::pricing::v1::QuoteRequest;
+use contracts::QuoteRequest;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use tonic::metadata::AsciiMetadataValue;

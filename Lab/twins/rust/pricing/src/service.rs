@@ -2,10 +2,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::pricing_service_server::PricingService;
-use contracts::hybrid::pricing::v1::{
-    PricedLine, QuoteRequest, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse,
-};
+use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse};
 use pricing::{Instant, QuoteError};
 use prost_types::Timestamp;
 use snapshot_client::Snapshots;

@@ -49,7 +49,7 @@ const (
 //
 // Reads the ledger.
 type LedgerServiceClient interface {
-	// Sums over all that was ever booked.
+	// Sums over all that was ever booked, in pages.
 	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
 	// The booked entries, oldest first.
 	ListEntries(ctx context.Context, in *ListEntriesRequest, opts ...grpc.CallOption) (*ListEntriesResponse, error)
@@ -89,7 +89,7 @@ func (c *ledgerServiceClient) ListEntries(ctx context.Context, in *ListEntriesRe
 //
 // Reads the ledger.
 type LedgerServiceServer interface {
-	// Sums over all that was ever booked.
+	// Sums over all that was ever booked, in pages.
 	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
 	// The booked entries, oldest first.
 	ListEntries(context.Context, *ListEntriesRequest) (*ListEntriesResponse, error)

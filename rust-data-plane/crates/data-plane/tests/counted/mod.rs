@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::QuoteLine;
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
 use harness::{Program, free_address};
 use kafka::mocking::MockCluster;

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::QuoteLine;
 use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced};
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
 use harness::{Program, free_address};

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use contracts::QuoteRequest;
 use contracts::grpc::health::v1::health_server::{Health, HealthServer};
 use contracts::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use contracts::hybrid::pricing::v1::pricing_service_server::{PricingService, PricingServiceServer};
-use contracts::hybrid::pricing::v1::{QuoteRequest, QuoteResponse, QuoteStreamRequest, QuoteStreamResponse};
+use contracts::hybrid::pricing::v1::{QuoteResponse, QuoteStreamRequest, QuoteStreamResponse};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
