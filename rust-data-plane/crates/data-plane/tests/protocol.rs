@@ -3,7 +3,8 @@
 
 mod node;
 
-use contracts::hybrid::pricing::v1::{QuoteLine, QuoteRequest, QuoteResponse, QuoteStreamRequest};
+use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::{QuoteLine, QuoteResponse, QuoteStreamRequest};
 use fake_control_plane::{ControlPlane, item, tax_rule, whole};
 use h2::client::SendRequest;
 use prost::Message as _;
