@@ -77,7 +77,7 @@ impl Closed {
         // It was read before.
         let Ok(record) = event::read(&message.headers(), message.payload()) else { return };
         let (mut windows, mut indices) = (Vec::new(), Vec::new());
-        for (index, quote) in record.quotes.into_iter().enumerate() {
+        for (index, quote) in record.quotes().enumerate() {
             let mut own = Windows::default();
             if quote.quote.is_ok_and(|quote| own.add(quote)) {
                 windows.extend(own.take());
@@ -96,7 +96,7 @@ impl Closed {
         let index = indices.remove(position);
         self.windows.remove(position);
         let poison = Poison::Refused(reason.into());
-        self.dead.push(Dead::quote(message, &headers, &record, index, &record.quotes[index], poison));
+        self.dead.push(Dead::quote(message, &headers, &record, index, &record.quote(index), poison));
     }
 
     /// The `tracestate` that all the quotes it links to have. Quotes of several traces have none in common.
@@ -114,29 +114,24 @@ impl Batch {
         self.records += 1;
         self.next.insert(message.partition(), message.offset() + 1);
         let headers = message.headers();
-        let mut record = match event::read(&headers, message.payload()) {
+        let record = match event::read(&headers, message.payload()) {
             Ok(record) => record,
             Err(poison) => {
                 self.quotes += 1;
                 return self.dead.push(Dead::record(message, poison));
             }
         };
-        self.quotes += record.quotes.len();
-        for index in 0..record.quotes.len() {
+        self.quotes += record.len();
+        for (index, mut priced) in record.quotes().enumerate() {
             // It is read once more by who sets it aside.
-            let quote = std::mem::replace(&mut record.quotes[index].quote, Err(Poison::TotalsMismatch));
-            let poison = match quote {
+            let added = std::mem::replace(&mut priced.quote, Err(Poison::TotalsMismatch)).and_then(|quote| {
                 // `read` has seen that the quote's sums fit and that it has a time.
-                Ok(quote) => {
-                    if self.windows.add(quote) {
-                        self.link(&record.quotes[index], &headers);
-                        continue;
-                    }
-                    Poison::TotalsMismatch
-                }
-                Err(poison) => poison,
-            };
-            self.dead.push(Dead::quote(message, &headers, &record, index, &record.quotes[index], poison));
+                if self.windows.add(quote) { Ok(()) } else { Err(Poison::TotalsMismatch) }
+            });
+            match added {
+                Ok(()) => self.link(&priced, &headers),
+                Err(poison) => self.dead.push(Dead::quote(message, &headers, &record, index, &priced, poison)),
+            }
         }
     }
 

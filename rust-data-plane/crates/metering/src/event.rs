@@ -44,13 +44,18 @@ struct Encoded {
     quotes: Vec<Bytes>,
 }
 
-/// What a record holds.
+/// What a record holds: at least one quote. Each is decoded when it is asked for, so that what one needs can be used for the next.
 #[derive(Clone, Debug)]
-pub struct Record {
-    /// At least one.
-    pub quotes: Vec<Priced>,
-    /// The node that priced them, where the record may have many.
-    node_id: Option<String>,
+pub struct Record(Content);
+
+#[derive(Clone, Debug)]
+enum Content {
+    One(QuoteResponse),
+    Many {
+        /// The node that priced them.
+        node_id: String,
+        quotes: Vec<Bytes>,
+    },
 }
 
 /// One quote of a record.
@@ -64,10 +69,31 @@ pub struct Priced {
 }
 
 impl Record {
+    /// Its quotes, in their order.
+    pub fn quotes(&self) -> impl ExactSizeIterator<Item = Priced> {
+        (0..self.len()).map(|index| self.quote(index))
+    }
+
+    /// How many quotes it has.
+    pub(crate) fn len(&self) -> usize {
+        match &self.0 {
+            Content::One(_) => 1,
+            Content::Many { quotes, .. } => quotes.len(),
+        }
+    }
+
+    /// The quote at an index below its length.
+    pub(crate) fn quote(&self, index: usize) -> Priced {
+        match &self.0 {
+            Content::One(quote) => Priced { quote: Ok(quote.clone()), trace: None, encoded: Bytes::new() },
+            Content::Many { quotes, .. } => Priced::read(quotes[index].clone()),
+        }
+    }
+
     /// The value of a record that holds `quote` alone; none where this one does.
     pub(crate) fn alone(&self, quote: &Priced) -> Option<Vec<u8>> {
-        let node_id = self.node_id.clone()?;
-        Some(Encoded { node_id, quotes: vec![quote.encoded.clone()] }.encode_to_vec())
+        let Content::Many { node_id, .. } = &self.0 else { return None };
+        Some(Encoded { node_id: node_id.clone(), quotes: vec![quote.encoded.clone()] }.encode_to_vec())
     }
 }
 
@@ -132,12 +158,11 @@ pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Pois
             if quotes.is_empty() {
                 return Err(Poison::FieldInvalid("quotes"));
             }
-            Ok(Record { quotes: quotes.into_iter().map(Priced::read).collect(), node_id: Some(node_id) })
+            Ok(Record(Content::Many { node_id, quotes }))
         }
         Some(ONE) => {
             let event = QuotePriced::decode(value()?).map_err(Poison::ValueInvalid)?;
-            let priced = Priced { quote: Ok(valid(event.quote)?), trace: None, encoded: Bytes::new() };
-            Ok(Record { quotes: vec![priced], node_id: None })
+            Ok(Record(Content::One(valid(event.quote)?)))
         }
         _ => Err(Poison::HeaderInvalid("ce_type")),
     }

@@ -55,19 +55,19 @@ fn use_up(record: Result<Record, Poison>) -> String {
         Ok(record) => record,
         Err(poison) => return kind(&poison),
     };
-    assert!(!record.quotes.is_empty());
+    assert!(record.quotes().len() > 0);
     let (mut windows, mut sum, mut outcome) = (Windows::default(), 0i128, String::new());
-    for priced in &record.quotes {
-        match &priced.quote {
+    for priced in record.quotes() {
+        match priced.quote {
             Ok(quote) => {
                 assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
                 let gross = i128::from(quote.gross_minor);
-                if windows.add(quote.clone()) {
+                if windows.add(quote) {
                     sum += gross;
                 }
                 outcome.push('+');
             }
-            Err(poison) => outcome.push_str(&kind(poison)),
+            Err(poison) => outcome.push_str(&kind(&poison)),
         }
         outcome.truncate(40);
     }
