@@ -11,6 +11,7 @@ internal sealed class MeteringScenario : IScenario
 {
     private const string Events = "hybrid.quotes.v1";
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan Asking = TimeSpan.FromSeconds(5);
     private static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(1) };
 
     public string Name => "metering";
@@ -63,14 +64,16 @@ internal sealed class MeteringScenario : IScenario
 
     private async Task<Measurement> MeasureAsync(Bench bench, Twin twin, string group, int round)
     {
-        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = bench.Stores.Kafka }).Build();
+        // It never joins the group. An admin client would ask the same, but ends its process when the group has no coordinator yet.
+        using var member = new ConsumerBuilder<Ignore, Ignore>(new ConsumerConfig { BootstrapServers = bench.Stores.Kafka, GroupId = group }).Build();
         await using var server = await Server.StartAsync(twin, LivesAsync, bench.CancellationToken);
         var (idle, peak) = (server.Probe.ResidentMegabytes(), 0.0);
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(bench.CancellationToken);
         deadline.CancelAfter(Patience);
         try
         {
-            while (await LagAsync(admin, group) > 0)
+            var partitions = PartitionsOf(bench.Stores.Kafka);
+            while (Lag(member, partitions) > 0)
             {
                 peak = Math.Max(peak, server.Probe.ResidentMegabytes());
                 await Task.Delay(50, deadline.Token);
@@ -88,6 +91,12 @@ internal sealed class MeteringScenario : IScenario
         });
     }
 
+    private static List<TopicPartition> PartitionsOf(string bootstrap)
+    {
+        using var admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = bootstrap }).Build();
+        return [.. admin.GetMetadata(Events, Asking).Topics.Single().Partitions.Select(p => new TopicPartition(Events, p.PartitionId))];
+    }
+
     private static async Task<bool> LivesAsync(Server server)
     {
         using var response = await Http.GetAsync(new Uri(server.Address + "/livez"));
@@ -95,19 +104,16 @@ internal sealed class MeteringScenario : IScenario
     }
 
     /// <summary>Records that a group has not committed. Before it has committed anything that is all of them.</summary>
-    private static async Task<long> LagAsync(IAdminClient admin, string group)
+    private static long Lag(IConsumer<Ignore, Ignore> member, IReadOnlyList<TopicPartition> partitions)
     {
-        var partitions = admin.GetMetadata(Events, TimeSpan.FromSeconds(5)).Topics.Single().Partitions.Select(p => new TopicPartition(Events, p.PartitionId)).ToList();
-        var ends = await admin.ListOffsetsAsync(partitions.Select(p => new TopicPartitionOffsetSpec { TopicPartition = p, OffsetSpec = OffsetSpec.Latest() }));
         try
         {
-            var committed = await admin.ListConsumerGroupOffsetsAsync([new ConsumerGroupTopicPartitions(group, partitions)]);
-            var done = committed.Single().Partitions.ToDictionary(p => p.TopicPartition, p => p.Offset == Offset.Unset ? 0 : p.Offset.Value);
-            return ends.ResultInfos.Sum(end => end.TopicPartitionOffsetError.Offset.Value - done.GetValueOrDefault(end.TopicPartitionOffsetError.TopicPartition));
+            var committed = member.Committed(partitions, Asking).ToDictionary(p => p.TopicPartition, p => p.Offset == Offset.Unset ? 0 : p.Offset.Value);
+            return partitions.Sum(partition => member.QueryWatermarkOffsets(partition, Asking).High.Value - committed[partition]);
         }
         catch (KafkaException)
         {
-            // The group is not there yet, or is about to have another coordinator.
+            // The group is about to have another coordinator.
             return long.MaxValue;
         }
     }
