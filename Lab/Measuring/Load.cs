@@ -51,6 +51,7 @@ internal static class Load
             [Metric.LoadMemory] = peak,
             [Metric.Switches] = (after.Switches - before.Switches) / requests * 1000,
             [Metric.Failed] = report.Failed.Values.Sum(),
+            [Metric.GeneratorCores] = report.GeneratorCores,
         };
         if (report.KeptUp is { } keptUp)
             values[Metric.KeptUp] = keptUp ? 1 : 0;

@@ -27,6 +27,7 @@ internal static class Metric
     public const string Switches = "context switches per 1,000 requests";
     public const string Start = "start to first answer, ms";
     public const string Failed = "failed requests";
+    public const string GeneratorCores = "cores that the generator used";
     public const string KeptUp = "generator kept up";
     public const string EventMicros = "CPU per event, µs";
     public const string ChangeMicros = "CPU per change, µs";

@@ -32,7 +32,7 @@ internal static class Claims
         new("JSON and Postgres", "the gap shrinks to 1.15–1.3×", "postgres", Metric.Throughput, Axum, Go, 1.15, 1.3,
             found => $"The server's own CPU still differs by {found.Ratio("postgres", Metric.CpuMicros, Go, Axum)}, but the wait for Postgres is the same for both."),
         Point("P99 under sustained load", "5× (1,550 against 310 ms)", 5, "sustained", Metric.P99, Go, Axum,
-            found => $"With 512 callers in a closed loop a queue forms whose length follows throughput, which differs by {found.Ratio("sustained", Metric.Throughput, Axum, Go)}; GOGC=400 changes Go's P99 by {found.Ratio("sustained", Metric.P99, "Go, GOGC=400", Go)}."),
+            found => $"With 512 callers in a closed loop a queue forms whose length follows throughput, which differs by {found.Ratio("sustained", Metric.Throughput, Axum, Go)}; the median wait differs by {found.Ratio("sustained", Metric.P50, Go, Axum)}; GOGC=400 changes Go's P99 by {found.Ratio("sustained", Metric.P99, "Go, GOGC=400", Go)}."),
         new("memory of the service under load", "2–4× (100–320 against 50–80 MB)", "sustained", Metric.LoadMemory, Go, Axum, 2, 4,
             found => $"In megabytes: {found.Value("sustained", Go, Metric.LoadMemory)} against {found.Value("sustained", Axum, Metric.LoadMemory)}."),
         Point("P99 at 15,000 requests a second", "4.3× (12 against 2.8 ms)", 12 / 2.8, "quote-15000", Metric.P99, GoQuote, Careful,

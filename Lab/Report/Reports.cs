@@ -27,7 +27,7 @@ internal static partial class Reports
     [
         Metric.CpuMicros, Metric.H2loadCpuMicros, Metric.EventMicros, Metric.ChangeMicros, Metric.ChangeBytes, Metric.WholeCpu, Metric.CallNanos, Metric.Allocated, Metric.Throughput, Metric.P50, Metric.P99, Metric.P999, Metric.IdleMemory,
         Metric.LoadMemory, Metric.Switches, Metric.Start, Metric.CleanBuild, Metric.ReleaseBuild, Metric.IncrementalBuild, Metric.CrossBuild, Metric.BinarySize,
-        Metric.Failed, Metric.KeptUp,
+        Metric.Failed, Metric.GeneratorCores, Metric.KeptUp,
     ];
 
     public static async Task WriteAsync(LabData data, string folder)

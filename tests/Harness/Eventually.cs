@@ -2,7 +2,6 @@ using System.Collections;
 using System.Diagnostics;
 using System.Net;
 using Confluent.Kafka;
-using Confluent.Kafka.Admin;
 using Grpc.Core;
 using Npgsql;
 
@@ -58,8 +57,7 @@ internal static class Eventually
         RpcException rpc => rpc.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.NotFound or StatusCode.FailedPrecondition,
         HttpRequestException http => http.StatusCode is null or HttpStatusCode.NotFound or HttpStatusCode.ServiceUnavailable,
         NpgsqlException postgres => postgres.IsTransient || postgres is not PostgresException,
-        ListOffsetsException offsets => AreNotYet(offsets.Result.ResultInfos.Select(partition => partition.TopicPartitionOffsetError.Error)),
-        ListConsumerGroupOffsetsException group => AreNotYet(group.Results.SelectMany(g => g.Partitions.Select(partition => partition.Error).Append(g.Error))),
+        TopicPartitionOffsetException offsets => AreNotYet(offsets.Results.Select(partition => partition.Error)),
         KafkaException kafka => AreNotYet([kafka.Error]),
         _ => false,
     };
