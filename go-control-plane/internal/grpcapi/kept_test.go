@@ -76,7 +76,7 @@ func TestListsThatAreTooLongTakeNoMemory(t *testing.T) {
 		if n := c.length(c.message); err != nil || n != MaxKept {
 			t.Errorf("%s: %d elements, %v", name, n, err)
 		}
-		if times := float64(taken) / float64(len(c.bytes)); times > 10 {
+		if times := float64(taken) / float64(len(c.bytes)); times > 2 {
 			t.Errorf("%s: %.1f times the bytes of the message are allocated", name, times)
 		}
 	}

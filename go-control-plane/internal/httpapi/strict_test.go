@@ -134,8 +134,8 @@ func TestListsThatAreTooLongTakeNoMemory(t *testing.T) {
 		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "FIELDS_INVALID") || !strings.Contains(w.Body.String(), `"field":"`+c.field) {
 			t.Errorf("%s: %d %.300s", c.path, w.Code, w.Body)
 		}
-		// It was a hundred times as many. The race detector makes pools forget what they hold, so that it costs some more.
-		if times := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(c.body)); times > 40 {
+		// A list that is kept whole takes a hundred times as many. It is 10 here, and 18 under the race detector, which makes pools forget.
+		if times := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(c.body)); times > 20 {
 			t.Errorf("%s: %.1f times the bytes of the document are allocated", c.path, times)
 		}
 	}
