@@ -9,19 +9,21 @@ public sealed record Latencies(double P50, double P99);
 /// <summary>What the load generator reports at its end.</summary>
 /// <param name="Failed">Calls without an answer, by gRPC status.</param>
 /// <param name="GrossMinor">Sum of the answered quotes, in minor units.</param>
-/// <param name="KeptUp">Whether it sent every call when it was due.</param>
+/// <param name="Late">Calls that were sent more than a millisecond after they were due.</param>
 public sealed record LoadResult(
-    long Sent, long Answered, IReadOnlyDictionary<string, long> Failed, string GrossMinor, bool KeptUp, Latencies LatencyMicros);
+    long Sent, long Answered, IReadOnlyDictionary<string, long> Failed, string GrossMinor, long Late, Latencies LatencyMicros);
 
 /// <summary>A run of the load generator, in a process of its own.</summary>
 internal sealed class Loadgen(ChildProcess process) : IAsyncDisposable
 {
+    // Once for all runs: they stand between measurements.
+    private static readonly Lazy<Task> Built = new(SetUp.BuildRustAsync);
     private static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(3);
 
     /// <param name="arguments">As `loadgen --help` lists them, without the targets.</param>
     public static async Task<Loadgen> StartAsync(IEnumerable<Uri> targets, params string[] arguments)
     {
-        await SetUp.BuildRustAsync();
+        await Built.Value;
         string[] command = [Programs.Loadgen, .. targets.SelectMany(target => (string[])["--target", target.ToString().TrimEnd('/')]), .. arguments];
         return new Loadgen(ChildProcess.Start("loadgen", command, Workspace.Root));
     }
