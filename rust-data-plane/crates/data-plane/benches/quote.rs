@@ -16,7 +16,7 @@ const COUNTED: usize = 9_600;
 const TIMED: usize = 192_000;
 
 async fn time() {
-    let node = DataPlane::start(&[]).await;
+    let node = DataPlane::start(&[], &[]).await;
     node.load(WARM_UP, 1).await;
     let before = node.cpu();
     node.load(TIMED, 1).await;
@@ -33,7 +33,7 @@ async fn time() {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     if std::env::args().any(|arg| arg == "serve") {
-        let node = DataPlane::start(&[]).await;
+        let node = DataPlane::start(&[], &[]).await;
         println!("{}", node.grpc);
         tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await.unwrap().unwrap();
         return node.finish();
@@ -42,6 +42,6 @@ async fn main() {
     if !has_valgrind() {
         return println!("valgrind is not installed: instructions and allocations are not counted");
     }
-    println!("instructions per quote  {:7.0}", instructions(COUNTED, 1).await);
+    println!("instructions per quote  {:7.0}", instructions(COUNTED, 1, &[]).await);
     println!("allocations per quote   {:7.1}", allocations(COUNTED).await);
 }

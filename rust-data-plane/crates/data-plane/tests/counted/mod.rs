@@ -34,8 +34,8 @@ pub(crate) struct DataPlane {
 }
 
 impl DataPlane {
-    /// One that prices, run by `wrapper` if that names a program.
-    pub(crate) async fn start(wrapper: &[String]) -> Self {
+    /// One that prices, with such settings, run by `wrapper` if that names a program.
+    pub(crate) async fn start(wrapper: &[String], settings: &[(&str, &str)]) -> Self {
         let control = ControlPlane::start().await.unwrap();
         let kafka = MockCluster::new(1).unwrap();
         kafka.create_topic("hybrid.quotes.v1", 4, 1).unwrap();
@@ -52,7 +52,9 @@ impl DataPlane {
             .env("ConnectionStrings__kafka", kafka.bootstrap_servers())
             .env("WORKER_THREADS", "1")
             .env("LOG_LEVEL", "warn")
-            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env_remove("QUOTE_DELAY_US")
+            .envs(settings.iter().copied());
         let program = Program::spawn(&mut command);
         let mut session = control.accept().await.unwrap();
         session.hello().await.unwrap();
@@ -125,17 +127,18 @@ pub(crate) fn has_valgrind() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
-/// Instructions of each quote of so many lines: two runs that differ only in `more` quotes differ only in their cost.
-pub(crate) async fn instructions(more: usize, lines: usize) -> f64 {
-    count("callgrind", more, lines, "Collected :").await
+/// Instructions of each quote of so many lines, by a node with such settings: two runs that differ only in `more` quotes differ
+/// only in their cost.
+pub(crate) async fn instructions(more: usize, lines: usize, settings: &[(&str, &str)]) -> f64 {
+    count("callgrind", more, lines, settings, "Collected :").await
 }
 
 /// Allocations of each quote, of C code too.
 pub(crate) async fn allocations(more: usize) -> f64 {
-    count("memcheck", more, 1, "total heap usage:").await
+    count("memcheck", more, 1, &[], "total heap usage:").await
 }
 
-async fn count(tool: &str, more: usize, lines: usize, label: &str) -> f64 {
+async fn count(tool: &str, more: usize, lines: usize, settings: &[(&str, &str)], label: &str) -> f64 {
     let mut totals = Vec::new();
     for quotes in [WARM_UP, WARM_UP + more] {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{tool}.{quotes}.{lines}"));
@@ -145,7 +148,7 @@ async fn count(tool: &str, more: usize, lines: usize, label: &str) -> f64 {
         if tool == "callgrind" {
             wrapper.push(format!("--callgrind-out-file={}.out", log.display()));
         }
-        let node = DataPlane::start(&wrapper).await;
+        let node = DataPlane::start(&wrapper, settings).await;
         node.load(quotes, lines).await;
         node.finish();
         totals.push(number_after(&log, label));
