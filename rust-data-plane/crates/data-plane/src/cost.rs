@@ -33,6 +33,9 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// Of a request: its headers and their names, its uri, its body. Of the answer: headers, trailers, and the lines.
 const MOST_ALLOCATIONS: u64 = 8;
 
+/// So often it is tried to see no more than that.
+const ROUNDS: usize = 20;
+
 /// Allocations of the thread that serves, while it serves `count` quotes on one connection.
 async fn serving(pricing: &Pricing, count: usize) -> u64 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -90,9 +93,12 @@ async fn a_unary_quote_allocates_little() {
 
     // On a busy machine a body may come after its headers, which costs more.
     let mut each = u64::MAX;
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let (few, many) = (serving(&pricing, 100).await, serving(&pricing, 1_100).await);
         each = each.min((many - few) / 1_000);
+        if each <= MOST_ALLOCATIONS {
+            break;
+        }
     }
     assert!((1..=MOST_ALLOCATIONS).contains(&each), "{each} allocations for each quote");
 

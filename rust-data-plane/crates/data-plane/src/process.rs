@@ -180,6 +180,16 @@ fn readiness(drain: &Drain, snapshots: &Snapshots, events: &Arc<Events>) -> Read
     let events = Arc::clone(events);
     readiness.inform("kafka", move || events.state());
     let held = snapshots.clone();
+    readiness.inform("control-plane", move || match (held.discounts_suspended(), held.is_stale()) {
+        (true, _) => {
+            State::pending("no discount is granted, because how much of the budgets is spent is not known any more")
+        }
+        (false, true) => {
+            State::pending(format!("nobody confirms that version {} is the newest", held.applied_version()))
+        }
+        (false, false) => State::done(""),
+    });
+    let held = snapshots.clone();
     readiness.note("snapshot", move || {
         json!({
             "version": held.applied_version(),

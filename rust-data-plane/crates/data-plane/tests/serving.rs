@@ -84,7 +84,8 @@ async fn a_quote_waits_for_nobody_and_readiness_tells() {
     // With one, and still without Kafka: ready, and quotes are answered.
     let session = catalog(&control).await;
     let (status, report) = node.ready();
-    assert_eq!((status, &report["snapshot"]["version"], &report["snapshot"]["stale"]), (200, &4.into(), &false.into()));
+    assert_eq!((status, &report["status"]), (200, &"degraded".into()));
+    assert_eq!((&report["snapshot"]["version"], &report["snapshot"]["stale"]), (&4.into(), &false.into()));
     assert_eq!(report["snapshot"]["discountsSuspended"], false);
     let check = health.check(HealthCheckRequest { service: "hybrid.pricing.v1.PricingService".into() });
     assert_eq!(check.await.unwrap().into_inner().status(), ServingStatus::Serving);
@@ -97,11 +98,16 @@ async fn a_quote_waits_for_nobody_and_readiness_tells() {
         kafka["status"] == "pending" && kafka["detail"].as_str().unwrap().contains("100 events wait")
     });
 
-    // The control plane goes: stale, but ready.
+    // The control plane goes: stale, which is degraded, and quotes are answered.
     drop(session);
     drop(control);
     node.until("it is stale", || node.ready().1["snapshot"]["stale"] == true);
-    assert_eq!(node.ready().0, 200);
+    let (status, report) = node.ready();
+    assert_eq!(
+        (status, &report["status"], &report["tasks"][2]["status"]),
+        (200, &"degraded".into(), &"pending".into())
+    );
+    assert_eq!(report["tasks"][2]["detail"], "nobody confirms that version 4 is the newest");
     client.quote(basket("mug", 1)).await.unwrap();
     assert!(node.terminate().success());
 }
@@ -605,14 +611,17 @@ async fn an_idle_node_tells_when_kafka_is_away_and_back() {
     let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
     let node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
     let _session = catalog(&control).await;
-    let kafka = || {
-        let report = node.ready().1;
+    let state = || {
+        let (code, report) = node.ready();
         let task = report["tasks"].as_array().unwrap().iter().find(|task| task["name"] == "kafka").unwrap();
-        task["status"].as_str().unwrap().to_owned()
+        (code, report["status"].as_str().unwrap().to_owned(), task["status"].as_str().unwrap().to_owned())
     };
-    node.until("Kafka answers", || kafka() == "done");
+    let is = |status: &str, kafka: &str| (200, status.to_owned(), kafka.to_owned());
+    node.until("Kafka answers", || state() == is("ready", "done"));
+    let away = Instant::now();
     cluster.broker_down(1).unwrap();
-    node.until("it tells that Kafka is away", || kafka() == "pending");
+    node.until("it tells that Kafka is away", || state() == is("degraded", "pending"));
+    assert!(away.elapsed() < Duration::from_secs(10), "it took {:?}", away.elapsed());
     cluster.broker_up(1).unwrap();
-    node.until("it tells that Kafka is back", || kafka() == "done");
+    node.until("it tells that Kafka is back", || state() == is("ready", "done"));
 }

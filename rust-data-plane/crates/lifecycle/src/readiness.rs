@@ -53,7 +53,8 @@ impl Readiness {
         self.add(Task { name, gates: true, probe: Box::new(probe) });
     }
 
-    /// A task that is shown, but does not keep the process from being ready.
+    /// A task that does not keep the process from being ready: while it is to be done, a part of the work stands still, and the
+    /// process is degraded.
     pub fn inform(&self, name: &'static str, probe: impl Fn() -> State + Send + Sync + 'static) {
         self.add(Task { name, gates: false, probe: Box::new(probe) });
     }
@@ -81,20 +82,22 @@ impl Readiness {
     /// Whether the process is ready, and the report of all tasks.
     pub fn report(&self) -> (bool, Value) {
         let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
-        let mut done = true;
+        let (mut ready, mut whole) = (true, true);
         let listed: Vec<Value> = tasks
             .iter()
             .map(|task| {
                 let state = (task.probe)();
-                done &= state.done || !task.gates;
+                ready &= state.done || !task.gates;
+                whole &= state.done;
                 let status = if state.done { "done" } else { "pending" };
                 json!({"name": task.name, "status": status, "detail": state.detail})
             })
             .collect();
-        let status = match (self.draining.now(), done) {
-            (true, _) => "draining",
-            (false, true) => "ready",
-            (false, false) => "pending",
+        let status = match (self.draining.now(), ready, whole) {
+            (true, ..) => "draining",
+            (false, false, _) => "pending",
+            (false, true, false) => "degraded",
+            (false, true, true) => "ready",
         };
         let mut report = Map::new();
         report.insert("status".into(), status.into());
@@ -102,7 +105,7 @@ impl Readiness {
         for (name, read) in self.notes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             report.insert((*name).into(), read());
         }
-        (status == "ready", report.into())
+        (matches!(status, "ready" | "degraded"), report.into())
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
-    fn only_gates_gate_and_all_is_named() {
+    fn only_gates_gate_and_what_informs_degrades() {
         let drain = Drain::new();
         let readiness = Readiness::new(drain.draining());
         let loaded = Arc::new(AtomicBool::new(false));
@@ -122,7 +125,12 @@ mod tests {
             true => State::done("version 3"),
             false => State::pending("none yet"),
         });
-        readiness.inform("kafka", || State::pending("no broker"));
+        let connected = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&connected);
+        readiness.inform("kafka", move || match seen.load(Ordering::Relaxed) {
+            true => State::done(""),
+            false => State::pending("no broker"),
+        });
         readiness.note("version", || 3.into());
 
         let (ready, report) = readiness.report();
@@ -133,8 +141,12 @@ mod tests {
         loaded.store(true, Ordering::Relaxed);
         let (ready, report) = readiness.report();
         assert!(ready && readiness.is_ready());
-        assert_eq!((&report["status"], &report["tasks"][1]["status"]), (&"ready".into(), &"pending".into()));
+        assert_eq!((&report["status"], &report["tasks"][1]["status"]), (&"degraded".into(), &"pending".into()));
         assert_eq!(report["version"], 3);
+
+        connected.store(true, Ordering::Relaxed);
+        let (ready, report) = readiness.report();
+        assert_eq!((ready, &report["status"]), (true, &"ready".into()));
 
         drain.start();
         assert_eq!(readiness.report().1["status"], "draining");
