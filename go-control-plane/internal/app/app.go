@@ -54,6 +54,8 @@ const (
 	taskCatalog    = "catalog-loaded"
 	taskWrites     = "postgres-writable"
 	taskTopics     = "kafka-topics"
+	taskRelay      = "outbox-relay"
+	taskLedger     = "usage-ledger"
 )
 
 var topics = []kafka.Topic{
@@ -118,7 +120,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
 		pools: pools, log: log, drainDelay: c.DrainDelay, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
-		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
+		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics, taskRelay, taskLedger),
 		publisher:   snapshot.NewPublisher(contract.UpdateEncoder{}),
 		registry:    fleet.NewRegistry(func() time.Time { return time.Now().UTC() }),
 		streams:     telemetry.NewStreams(),
@@ -126,7 +128,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 		builderWake: make(chan struct{}, 1),
 		draining:    make(chan struct{}),
 	}
-	p.kafka.report = func(detail string) { p.ready.Complete(taskTopics, detail) }
+	p.kafka.ready = p.ready
 	p.producer, p.deadLetters = kafka.NewFencedProducer(p.broker, relayPlace), kafka.NewProducer(p.broker)
 	book := postgres.NewLedger(pools.Background, contract.CatalogChanged)
 	p.builder = &snapshot.Builder{
@@ -140,11 +142,11 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 		},
 	}
 	p.relay = &outbox.Relay{Queue: postgres.NewOutbox(pools.Background), Publisher: p.producer, Wake: p.relayWake, Poll: pollInterval,
-		Healthy: p.kafka.healthy("outbox relay"), Log: log}
+		Healthy: p.kafka.healthy(taskRelay), Log: log}
 	p.usage = &kafka.UsageConsumer{
 		Broker: p.broker, Topic: contract.UsageTopic, DeadLetterTopic: contract.UsageTopic + contract.DeadLetterSuffix,
 		Book: book, Parse: contract.ParseUsageWindow, Producer: p.deadLetters,
-		Healthy: p.kafka.healthy("usage ledger"), Lost: p.kafka.lost("usage ledger"), Log: log, Patience: logPatience,
+		Healthy: p.kafka.healthy(taskLedger), Lost: p.kafka.lost(taskLedger), Log: log, Patience: logPatience,
 	}
 	if c.KafkaStandIn {
 		// The log of the stand-in ends with its process, so waiting for lost records is useless.
@@ -307,7 +309,7 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 
 // keepTopics begins the work that needs the topics once they have all existed.
 func (p *plane) keepTopics(ctx context.Context, work *sync.WaitGroup) {
-	healthy, begun := p.kafka.healthy("topics"), false
+	healthy, begun := p.kafka.healthy(taskTopics), false
 	keeper := kafka.Keeper{Broker: p.broker, Topics: topics, Log: p.log, Healthy: func(err error) {
 		if err != nil && !begun {
 			p.ready.Reopen(taskTopics, err.Error())
@@ -316,11 +318,21 @@ func (p *plane) keepTopics(ctx context.Context, work *sync.WaitGroup) {
 		healthy(err)
 		if !begun {
 			begun = true
-			work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.RelayDuty, p.log, p.relay.Run) })
-			work.Go(func() { postgres.Lead(ctx, p.pools.Background, postgres.LedgerDuty, p.log, p.usage.Run) })
+			work.Go(func() { p.lead(ctx, postgres.RelayDuty, taskRelay, p.relay.Run) })
+			work.Go(func() { p.lead(ctx, postgres.LedgerDuty, taskLedger, p.usage.Run) })
 		}
 	}}
 	keeper.Run(ctx)
+}
+
+// lead does the work of a duty whenever this control plane holds it. While it does not, the task is done: another one does it.
+func (p *plane) lead(ctx context.Context, duty postgres.Duty, task string, work func(context.Context) error) {
+	standby := func() { p.ready.Complete(task, "another control plane does it, or none yet") }
+	standby()
+	postgres.Lead(ctx, p.pools.Background, duty, p.log, func(ctx context.Context) error {
+		defer standby()
+		return work(ctx)
+	})
 }
 
 // drain lets calls in flight finish and cancels those that take too long. HTTP ends last: until then it refuses new calls

@@ -44,6 +44,7 @@ import (
 	"hybrid/control-plane/internal/kafkatest"
 	"hybrid/control-plane/internal/postgres"
 	"hybrid/control-plane/internal/postgrestest"
+	"hybrid/control-plane/internal/readiness"
 )
 
 // spans has the spans of all tests, reader their metrics.
@@ -177,6 +178,13 @@ func (r *running) do(t *testing.T, method, path, body string, into any) int {
 
 func (r *running) ready(t *testing.T) bool {
 	return r.get(t, "/readyz", nil) == http.StatusOK
+}
+
+func (r *running) report(t *testing.T) readiness.Report {
+	t.Helper()
+	var report readiness.Report
+	r.get(t, "/readyz", &report)
+	return report
 }
 
 func (r *running) serving(t *testing.T) bool {

@@ -1,58 +1,47 @@
 package app
 
 import (
-	"maps"
-	"slices"
-	"strings"
 	"sync"
+
+	"hybrid/control-plane/internal/readiness"
 )
 
-// kafkaUse collects what the parts of the control plane cannot do with Kafka. That is the detail of a task of readiness, but
-// does not reopen it: the catalog and the nodes do not depend on Kafka.
+// kafkaUse keeps the tasks of readiness for what the control plane does with Kafka. While one of them stands still the process
+// is degraded and serves all the same: the catalog and the nodes do not depend on Kafka.
 type kafkaUse struct {
-	// report is called with the whole detail after each change.
-	report func(detail string)
+	ready *readiness.Readiness
 
 	mu sync.Mutex
-	// outages holds, by part, why it cannot use Kafka at present, losses the last thing that it has lost for good.
-	outages, losses map[string]string
+	// losses holds, by task, the last thing that it has lost for good.
+	losses map[string]string
 }
 
-// healthy returns a function that notes whether a part can use Kafka.
-func (k *kafkaUse) healthy(part string) func(error) {
+// healthy returns a function that notes whether a task goes on.
+func (k *kafkaUse) healthy(task string) func(error) {
 	return func(err error) {
-		if err == nil {
-			k.note(&k.outages, part, "")
+		if err != nil {
+			k.ready.Degrade(task, err.Error())
 		} else {
-			k.note(&k.outages, part, err.Error())
+			k.ready.Complete(task, k.loss(task))
 		}
 	}
 }
 
-// lost returns a function that notes what a part has lost. It stays noted for the life of the process.
-func (k *kafkaUse) lost(part string) func(reason string) {
-	return func(reason string) { k.note(&k.losses, part, reason) }
+// lost returns a function that notes what a task has lost. It stays its detail for the life of the process, which goes on
+// without it.
+func (k *kafkaUse) lost(task string) func(reason string) {
+	return func(reason string) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.losses == nil {
+			k.losses = map[string]string{}
+		}
+		k.losses[task] = "lost records: " + reason
+	}
 }
 
-func (k *kafkaUse) note(notes *map[string]string, part, text string) {
+func (k *kafkaUse) loss(task string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if *notes == nil {
-		*notes = map[string]string{}
-	}
-	if text == "" {
-		delete(*notes, part)
-	} else {
-		(*notes)[part] = text
-	}
-	var details []string
-	for _, kind := range []struct {
-		verb  string
-		notes map[string]string
-	}{{" interrupted: ", k.outages}, {" lost records: ", k.losses}} {
-		for _, part := range slices.Sorted(maps.Keys(kind.notes)) {
-			details = append(details, part+kind.verb+kind.notes[part])
-		}
-	}
-	k.report(strings.Join(details, "; "))
+	return k.losses[task]
 }

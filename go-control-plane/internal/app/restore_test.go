@@ -250,11 +250,7 @@ func TestReadinessTellsOfAReadOnlyStore(t *testing.T) {
 	settings := config.Config{Postgres: postgrestest.Database(t), Kafka: noKafka(t)}
 	r := run(t, settings)
 	detail := func() (status, detail string) {
-		var report struct {
-			Tasks []struct{ Name, Status, Detail string }
-		}
-		r.get(t, "/readyz", &report)
-		for _, task := range report.Tasks {
+		for _, task := range r.report(t).Tasks {
 			if task.Name == taskWrites {
 				return task.Status, task.Detail
 			}

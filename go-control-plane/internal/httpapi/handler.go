@@ -99,7 +99,7 @@ func writeReadiness(w http.ResponseWriter, report readiness.Report) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if report.Status != readiness.Ready {
+	if !report.Serves() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	w.Write(append(body, '\n'))

@@ -215,6 +215,7 @@ func TestHealth(t *testing.T) {
 	}{
 		{func() {}, 503, `{"status":"pending","tasks":[{"name":"task","status":"pending","detail":""}]}`},
 		{func() { ready.Complete("task", "") }, 200, `{"status":"ready","tasks":[{"name":"task","status":"done","detail":""}]}`},
+		{func() { ready.Degrade("task", "slow") }, 200, `{"status":"degraded","tasks":[{"name":"task","status":"pending","detail":"slow"}]}`},
 		{func() { ready.Reopen("task", "away") }, 503, `{"status":"pending","tasks":[{"name":"task","status":"pending","detail":"away"}]}`},
 		{func() { ready.Complete("task", ""); ready.Drain() }, 503, `{"status":"draining","tasks":[{"name":"task","status":"done","detail":""}]}`},
 	} {
