@@ -1,5 +1,6 @@
 using Hybrid.AppHost.Commands;
 using Hybrid.AppHost.Running;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Hybrid.AppHost.Hosting;
 
@@ -25,10 +26,18 @@ internal static class ServiceExtensions
                 foreach (var (path, text) in pages)
                     context.Urls.Add(new ResourceUrlAnnotation { Url = endpoint.Url + path, DisplayText = text, Endpoint = endpoint });
             })
-            .WithHttpHealthCheck("/readyz", endpointName: "http")
+            .WithReadinessCheck()
             .WithRestartOnCrash(RefusedSettings)
             .WithFaultCommands()
             .WithIconName(icon);
+
+    private static IResourceBuilder<T> WithReadinessCheck<T>(this IResourceBuilder<T> service)
+        where T : ExecutableResource
+    {
+        var name = $"{service.Resource.Name}-readiness";
+        service.ApplicationBuilder.Services.AddHealthChecks().AddCheck(name, new ReadinessCheck(service.GetEndpoint("http")));
+        return service.WithHealthCheck(name);
+    }
 
     /// <summary>Adds the gRPC endpoint, which is cleartext HTTP/2.</summary>
     public static IResourceBuilder<T> WithGrpcEndpoint<T>(this IResourceBuilder<T> service, int port)

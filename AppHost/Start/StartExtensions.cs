@@ -24,7 +24,7 @@ internal static class StartExtensions
         builder.Services.AddSingleton<Preparations>().AddSingleton<StartReport>().AddSingleton<EndpointsFile>();
         builder.Services.TryAddEventingSubscriber<StartPreparation>();
         if (builder.ExecutionContext.IsRunMode)
-            builder.Services.AddHostedService<OrderedStop>();
+            builder.Services.AddHostedService<OrderedStop>().AddHostedService<HealthWatch>();
     }
 
     /// <summary>Takes out of the model what <see cref="StartOptions.Only"/> neither names nor needs.</summary>

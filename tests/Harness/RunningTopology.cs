@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Hybrid.AppHost.Running;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Hybrid.Tests.Harness;
 
@@ -42,6 +43,10 @@ public class RunningTopology : RunningSystem
         && int.TryParse(current.Snapshot.Properties.FirstOrDefault(p => p.Name == "executable.pid")?.Value?.ToString(), CultureInfo.InvariantCulture, out var id)
             ? id
             : null;
+
+    /// <summary>How the dashboard shows a resource; null before it has been asked.</summary>
+    public HealthStatus? HealthOf(string resource) =>
+        App.ResourceNotifications.TryGetCurrentState(resource, out var current) ? current.Snapshot.HealthStatus : null;
 
     /// <summary>Runs a command of the resource, as a person does in the dashboard.</summary>
     /// <returns>The message that the dashboard shows.</returns>

@@ -607,7 +607,7 @@ async fn health_checks_are_answered_throughout_the_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_node_tells_when_kafka_is_away_and_back() {
+async fn an_idle_node_tells_when_kafka_is_away_or_hangs_and_when_it_is_back() {
     let (control, cluster) = (ControlPlane::start().await.unwrap(), cluster());
     let node = DataPlane::start(&control.url(), &cluster.bootstrap_servers(), &[]);
     let _session = catalog(&control).await;
@@ -618,10 +618,16 @@ async fn an_idle_node_tells_when_kafka_is_away_and_back() {
     };
     let is = |status: &str, kafka: &str| (200, status.to_owned(), kafka.to_owned());
     node.until("Kafka answers", || state() == is("ready", "done"));
-    let away = Instant::now();
-    cluster.broker_down(1).unwrap();
-    node.until("it tells that Kafka is away", || state() == is("degraded", "pending"));
-    assert!(away.elapsed() < Duration::from_secs(10), "it took {:?}", away.elapsed());
-    cluster.broker_up(1).unwrap();
-    node.until("it tells that Kafka is back", || state() == is("ready", "done"));
+    let leave: [(&str, &dyn Fn(), &dyn Fn()); 2] = [
+        ("away", &|| cluster.broker_down(1).unwrap(), &|| cluster.broker_up(1).unwrap()),
+        ("hung", &|| cluster.delay_answers(1, 60_000).unwrap(), &|| cluster.delay_answers(1, 0).unwrap()),
+    ];
+    for (what, leave, come_back) in leave {
+        let left = Instant::now();
+        leave();
+        node.until(&format!("it tells that Kafka is {what}"), || state() == is("degraded", "pending"));
+        assert!(left.elapsed() < Duration::from_secs(10), "it took {:?}", left.elapsed());
+        come_back();
+        node.until("it tells that Kafka is back", || state() == is("ready", "done"));
+    }
 }

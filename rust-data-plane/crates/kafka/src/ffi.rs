@@ -386,6 +386,11 @@ unsafe extern "C" {
         topic: *const c_char,
         error: rd_kafka_resp_err_t,
     );
+    pub(crate) fn rd_kafka_mock_broker_set_rtt(
+        cluster: *mut rd_kafka_mock_cluster_t,
+        broker_id: i32,
+        rtt_ms: c_int,
+    ) -> c_int;
     pub(crate) fn rd_kafka_mock_broker_set_down(
         cluster: *mut rd_kafka_mock_cluster_t,
         broker: i32,

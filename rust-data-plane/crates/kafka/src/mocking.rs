@@ -65,6 +65,12 @@ impl MockCluster {
         Self::check(unsafe { ffi::rd_kafka_mock_broker_set_up(self.cluster.as_ptr(), broker) })
     }
 
+    /// Makes a broker hold each answer back for so many milliseconds, with its connections open.
+    pub fn delay_answers(&self, broker: i32, milliseconds: i32) -> KafkaResult<()> {
+        // SAFETY: the cluster is valid.
+        Self::check(unsafe { ffi::rd_kafka_mock_broker_set_rtt(self.cluster.as_ptr(), broker, milliseconds) })
+    }
+
     fn check(code: i32) -> KafkaResult<()> {
         RDKafkaErrorCode::check(code, |code| KafkaError::MockCluster(code.to_string()))
     }

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -76,6 +77,13 @@ impl Counts {
         self.brokers_down.load(Ordering::Relaxed)
     }
 
+    /// No broker answers.
+    pub(super) fn no_answer(&self, reason: &dyn fmt::Display) {
+        if !self.brokers_down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%reason, "no broker answers; events wait");
+        }
+    }
+
     /// A broker answers.
     pub(super) fn answers(&self) {
         if self.brokers_down() && self.brokers_down.swap(false, Ordering::Relaxed) {
@@ -104,8 +112,8 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn error(&self, code: RDKafkaErrorCode, reason: &str) {
-        if code == RDKafkaErrorCode::AllBrokersDown && !self.counts.brokers_down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = %code, "{reason}; events wait");
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            self.counts.no_answer(&reason);
         }
     }
 }

@@ -10,7 +10,9 @@ use super::{Events, hand};
 /// How long a producer that has failed may take to report what becomes of its events.
 const REPORTING: Duration = Duration::from_secs(5);
 /// How long a broker may take to answer.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long nothing may be heard of Kafka before it is asked.
+const ASK_AFTER: Duration = Duration::from_secs(3);
 /// The shortest time between two log records about loss.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
@@ -21,6 +23,7 @@ impl Events {
         let mut reported = (0, 0);
         let mut report_at = Instant::now();
         let (mut delivered, mut told) = (0, false);
+        let mut heard = Instant::now();
         while !stop.load(Ordering::Relaxed) {
             std::thread::park_timeout(Duration::from_millis(200));
             let lost = (Counts::read(&self.counts.shed), Counts::read(&self.counts.failed));
@@ -29,13 +32,20 @@ impl Events {
                 reported = lost;
                 report_at = Instant::now() + REPORT_EVERY;
             }
-            // Without events to deliver nothing else shows that a broker is back.
-            if self.counts.brokers_down() && self.producer.load_full().fetch_metadata(ANSWER).is_ok() {
-                self.counts.answers();
+            // Without events to deliver nothing else shows that a broker hangs, or is back.
+            if self.counts.brokers_down() || heard.elapsed() > ASK_AFTER {
+                heard = Instant::now();
+                match self.producer.load_full().fetch_metadata(ANSWER) {
+                    Ok(_) => self.counts.answers(),
+                    Err(error) => self.counts.no_answer(&error),
+                }
             }
             self.replace_failed();
             self.hand_over();
             let before = std::mem::replace(&mut delivered, Counts::read(&self.counts.delivered));
+            if delivered != before {
+                heard = Instant::now();
+            }
             told = self.watch_progress(delivered != before, told);
         }
     }
