@@ -9,7 +9,7 @@ use kafka::error::KafkaError;
 /// A call that takes longer than this never returns: librdkafka waits for an answer that was lost with a broker.
 const HUNG: Duration = Duration::from_secs(15);
 /// A worker whose transactions have failed for this long makes no progress.
-const STUCK: Duration = Duration::from_secs(5);
+const STUCK: Duration = Duration::from_secs(3);
 
 /// Stops a worker, and reports its state. Clones share it.
 #[derive(Clone, Default)]
@@ -96,6 +96,11 @@ impl Stop {
         if self.failed(began, error) {
             tracing::warn!(%error, "the topic of quotes cannot be seen; retrying");
         }
+    }
+
+    /// The worker owns nothing any more, so what it was stuck with is not its own; whether Kafka answers is to be seen.
+    pub(crate) fn owns_nothing(&self) {
+        self.0.unseen.store(true, Ordering::Relaxed);
     }
 
     /// The topic of quotes is there.

@@ -253,8 +253,11 @@ impl Worker {
                     }
                     owned.generation = generation;
                     self.reread(&mut owned);
-                    // What this member was stuck with belongs to whoever owns its partition now.
-                    self.stop.succeeded();
+                    match owned.positions.partitions().next() {
+                        Some(_) => self.stop.succeeded(),
+                        // Nobody was asked for that: a member loses its partitions also because no broker answers.
+                        None => self.stop.owns_nothing(),
+                    }
                     return Ok(Some(owned));
                 }
                 Err(error) if self.consumer.fatal_error().is_some() => return Err(error),

@@ -16,6 +16,9 @@ use crate::pipeline::{WAIT, consumer, metering, producer, send, usage};
 /// How long an outage may last until it is told.
 const TOLD: Duration = Duration::from_secs(10);
 
+/// How long a member of the group may be silent.
+const SESSION: Duration = Duration::from_secs(10);
+
 /// Metering that has counted 100 quotes, and the port of its health.
 fn working(broker: &Broker) -> (Program, u16) {
     let port = free_address().port();
@@ -51,6 +54,12 @@ fn a_broker_that_stands_still_is_told() {
     let (_member, port) = working(&broker);
     broker.signal("STOP");
     told(port, "no success for");
+    // The group is lost meanwhile, which is no success.
+    let until_lost = Instant::now() + SESSION + Duration::from_secs(5);
+    while Instant::now() < until_lost {
+        assert!(readyz(port).contains("503"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
     broker.signal("CONT");
     until("it is ready again", || readyz(port).contains("200 OK").then_some(()));
 }
