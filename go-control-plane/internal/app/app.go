@@ -112,6 +112,8 @@ type plane struct {
 	relayWake, builderWake chan struct{}
 	draining               chan struct{}
 	kafka                  kafkaUse
+	// ledgerAge is nil where no watermark is kept.
+	ledgerAge *ledgerAge
 	// drainDelay is how long the process serves after it has said that it is not ready.
 	drainDelay time.Duration
 }
@@ -151,6 +153,9 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	if c.KafkaStandIn {
 		// The log of the stand-in ends with its process, so waiting for lost records is useless.
 		p.usage.Patience = 0
+	} else {
+		p.usage.Watermark = &kafka.Watermark{Quotes: contract.QuotesTopic, Group: contract.MeteringGroup, Raise: book.RaiseWatermark}
+		p.ledgerAge = &ledgerAge{}
 	}
 	p.services = grpcapi.Services{
 		Catalog: &grpcapi.Catalog{
@@ -159,7 +164,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 			Promotions: catalog.NewCollection(postgres.Promotions(pools.Reads, pools.Writes, contract.CatalogChanged)),
 			Log:        log,
 		},
-		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining},
+		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining, LedgerAge: p.ledgerAge.now},
 		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher},
 		Ledger:   &grpcapi.Ledger{Reader: postgres.NewLedger(pools.Reads, contract.CatalogChanged), Log: log},
 	}
@@ -180,6 +185,7 @@ func (p *plane) measure(refused *atomic.Int64) {
 		LedgerEntries:      func() int64 { return p.usage.Stats().Entries },
 		LedgerDeadLetters:  func() int64 { return p.usage.Stats().DeadLetters },
 		LedgerMissing:      func() int64 { return p.usage.Stats().Missing },
+		LedgerAge:          p.ledgerAge.now,
 		Nodes:              p.nodes,
 		Pools:              p.pools.Readings,
 	})
@@ -300,6 +306,7 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		}
 		work.Go(func() { p.builder.Run(ctx) })
 		work.Go(func() { p.watchWrites(ctx) })
+		work.Go(func() { p.watchLedger(ctx, postgres.NewLedger(p.pools.Background, contract.CatalogChanged)) })
 		work.Go(func() { p.prune(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
 		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })

@@ -618,7 +618,13 @@ func usage(t *testing.T, discount int64) []byte {
 	return value
 }
 
+// produce sends a record of usage.
 func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []byte, headers ...sarama.RecordHeader) {
+	t.Helper()
+	send(t, broker, contract.UsageTopic, partition, value, headers...)
+}
+
+func send(t *testing.T, broker *kafkatest.Broker, topic string, partition int32, value []byte, headers ...sarama.RecordHeader) {
 	t.Helper()
 	c := sarama.NewConfig()
 	c.Producer.Return.Successes = true
@@ -629,7 +635,7 @@ func produce(t *testing.T, broker *kafkatest.Broker, partition int32, value []by
 		t.Fatal(err)
 	}
 	defer producer.Close()
-	if _, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: contract.UsageTopic, Partition: partition, Value: sarama.ByteEncoder(value), Headers: headers}); err != nil {
+	if _, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: topic, Partition: partition, Value: sarama.ByteEncoder(value), Headers: headers}); err != nil {
 		t.Fatal(err)
 	}
 }

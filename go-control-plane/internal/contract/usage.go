@@ -28,6 +28,9 @@ const (
 	DeadLetterSuffix = ".dead-letter"
 )
 
+// MeteringGroup is the consumer group that counts quotes.
+const MeteringGroup = "metering"
+
 const (
 	source             = "hybrid/control-plane"
 	catalogChangedType = "hybrid.catalog.changed.v1"

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
@@ -229,14 +230,22 @@ func (n *node) send(ctx context.Context, first *snapshot.Update) error {
 		case <-n.subscription.Wake():
 		case <-n.answered:
 		case <-heartbeat.C:
-			// Only this goroutine changes what is offered.
-			err := n.sendMessage(&snapshotv1.StreamSnapshotResponse{Message: &snapshotv1.StreamSnapshotResponse_Heartbeat{
-				Heartbeat: &snapshotv1.Heartbeat{Version: n.offered.Version, Digest: n.offered.Digest, SentAt: timestamppb.Now()}}})
-			if err != nil {
+			if err := n.sendHeartbeat(); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// sendHeartbeat is for the goroutine that sends: only that changes what is offered.
+func (n *node) sendHeartbeat() error {
+	heartbeat := &snapshotv1.Heartbeat{Version: n.offered.Version, Digest: n.offered.Digest, SentAt: timestamppb.Now()}
+	if n.snapshot.LedgerAge != nil {
+		if age, known := n.snapshot.LedgerAge(); known {
+			heartbeat.LedgerAge = durationpb.New(age)
+		}
+	}
+	return n.sendMessage(&snapshotv1.StreamSnapshotResponse{Message: &snapshotv1.StreamSnapshotResponse_Heartbeat{Heartbeat: heartbeat}})
 }
 
 func (n *node) mayOffer() bool {

@@ -45,6 +45,8 @@ type Snapshot struct {
 	Registry  *fleet.Registry
 	Observer  StreamObserver
 	Log       *slog.Logger
+	// LedgerAge returns the age of the ledger's watermark, and false where it is not known.
+	LedgerAge func() (time.Duration, bool)
 	// Draining is closed to end all streams.
 	Draining <-chan struct{}
 	// Patience is how long a node may take nothing of what it is sent. It has thrice as long to answer an update. Zero means 30 s.

@@ -49,6 +49,8 @@ type UsageConsumer struct {
 	// Lost is called with the reason when records are lost that were not booked; nothing brings them back.
 	Lost func(reason string)
 	Log  *slog.Logger
+	// Watermark is kept unless it is nil.
+	Watermark *Watermark
 
 	// Patience is how long a partition's log must end before the ledger's offset until its records count as lost.
 	Patience time.Duration

@@ -13,6 +13,9 @@ import (
 	"hybrid/control-plane/internal/ledger"
 )
 
+// toldFailures is how many failures in a row are worth a line. Metering's group has no coordinator for a moment at first.
+const toldFailures = 3
+
 // watcher looks at the log while it is consumed, to measure the lag and to notice what consumption itself does not: a broker
 // that is away, added partitions, another topic of the same name, a ledger that went back.
 type watcher struct {
@@ -26,6 +29,8 @@ type watcher struct {
 
 // run watches until ctx is done. It returns an error when the consumption must end.
 func (w watcher) run(ctx context.Context) error {
+	var next ascent
+	failures := 0
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
@@ -35,12 +40,37 @@ func (w watcher) run(ctx context.Context) error {
 		}
 		w.ends, w.endsOf = seen.ends, w.topicID
 		w.lag.Store(seen.lag)
+		if w.Watermark != nil {
+			now, err := within(ctx, answerTimeout, func() (ascent, error) {
+				return w.Watermark.climb(ctx, w.client, next, w.Topic, w.reached())
+			}, func(ascent) {})
+			switch {
+			case err == nil:
+				if next = now; failures >= toldFailures {
+					w.Log.InfoContext(ctx, "the ledger is compared with the quotes again")
+				}
+				failures = 0
+			case ctx.Err() == nil:
+				if failures++; failures == toldFailures {
+					w.Log.WarnContext(ctx, "the ledger cannot be compared with the quotes, so nodes will end discounts", "error", err)
+				}
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
 	}
+}
+
+// reached returns the next offset to book of each partition.
+func (w watcher) reached() map[int32]int64 {
+	reached := map[int32]int64{}
+	for slot, partition := range w.partitions {
+		reached[partition] = w.positions[slot].Load()
+	}
+	return reached
 }
 
 // sight is what a look at the log has shown.

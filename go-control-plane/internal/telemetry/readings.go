@@ -15,8 +15,10 @@ type Readings struct {
 	ConnectionsRefused                                                        func() int64
 	OutboxLag, OutboxPublished                                                func() int64
 	LedgerLag, LedgerRecords, LedgerEntries, LedgerDeadLetters, LedgerMissing func() int64
-	Nodes                                                                     func() []Node
-	Pools                                                                     func() []Pool
+	// LedgerAge returns false where it is not known.
+	LedgerAge func() (time.Duration, bool)
+	Nodes     func() []Node
+	Pools     func() []Pool
 }
 
 // Node is what is known of one node of the fleet.
@@ -57,8 +59,19 @@ func Observe(r Readings) {
 	i.observedCounter("hybrid.ledger.entries", "{entry}", "Ledger entries booked.", r.LedgerEntries)
 	i.observedCounter("hybrid.ledger.dead_letters", "{record}", "Usage records that could not be read.", r.LedgerDeadLetters)
 	i.observedCounter("hybrid.ledger.missing", "{record}", "Offsets of the usage topic that were lost before they were booked. Markers of transactions are among them.", r.LedgerMissing)
+	i.observeLedgerAge(r.LedgerAge)
 	i.observeFleet(r.Nodes)
 	i.observePools(r.Pools)
+}
+
+func (i instruments) observeLedgerAge(read func() (time.Duration, bool)) {
+	age := made(i.meter.Float64ObservableGauge("hybrid.ledger.age", metric.WithUnit("s"),
+		metric.WithDescription("Age of the ledger's watermark: all quotes whose events Kafka had that long ago are booked.")))
+	i.observe(func(o metric.Observer) {
+		if value, known := read(); known {
+			o.ObserveFloat64(age, value.Seconds())
+		}
+	}, age)
 }
 
 func (i instruments) observeFleet(read func() []Node) {

@@ -63,6 +63,7 @@ func observeSevens() {
 	seven := func() int64 { return 7 }
 	Observe(Readings{SnapshotVersion: seven, SnapshotResources: seven, SnapshotStreams: seven, SnapshotBehind: seven,
 		ConnectionsRefused: seven, OutboxLag: seven, OutboxPublished: seven, LedgerLag: seven, LedgerRecords: seven, LedgerEntries: seven, LedgerDeadLetters: seven, LedgerMissing: seven,
+		LedgerAge: func() (time.Duration, bool) { return 2500 * time.Millisecond, true },
 		Nodes: func() []Node {
 			return []Node{{ID: "a", Connected: true, AppliedVersion: 5, ConfigAge: 1500 * time.Millisecond, Rejects: 2}, {ID: "b", AppliedVersion: 1}}
 		},
@@ -128,6 +129,7 @@ func TestAllSignalsReachTheCollector(t *testing.T) {
 		"hybrid.outbox.lag": "{message} gauge map[:7]", "hybrid.outbox.published": "{message} sum map[:7]",
 		"hybrid.ledger.lag": "{record} gauge map[:7]", "hybrid.ledger.records": "{record} sum map[:7]",
 		"hybrid.ledger.entries": "{entry} sum map[:7]", "hybrid.ledger.dead_letters": "{record} sum map[:7]",
+		"hybrid.ledger.age":                 "s gauge map[:2.5]",
 		"hybrid.fleet.nodes":                "{node} gauge map[hybrid.node.connected=false:1 hybrid.node.connected=true:1]",
 		"hybrid.fleet.node.applied_version": "{version} gauge map[hybrid.node.id=a:5]",
 		"hybrid.fleet.node.config_age":      "s gauge map[hybrid.node.id=a:1.5]",
