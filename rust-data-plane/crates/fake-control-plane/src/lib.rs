@@ -148,7 +148,11 @@ impl Session {
 
     /// Sends one heartbeat.
     pub async fn beat(&self, version: i64, digest: u64) -> Result<()> {
-        let heartbeat = Heartbeat { version, digest, sent_at: None };
+        self.beat_of(Heartbeat { version, digest, sent_at: None, ledger_age: None }).await
+    }
+
+    /// Sends this heartbeat.
+    pub async fn beat_of(&self, heartbeat: Heartbeat) -> Result<()> {
         self.send(stream_snapshot_response::Message::Heartbeat(heartbeat)).await
     }
 
@@ -156,7 +160,7 @@ impl Session {
     pub fn keep_alive(&self, version: i64, digest: u64) {
         let responses = self.responses.clone();
         tokio::spawn(async move {
-            let heartbeat = Heartbeat { version, digest, sent_at: None };
+            let heartbeat = Heartbeat { version, digest, sent_at: None, ledger_age: None };
             let message =
                 StreamSnapshotResponse { message: Some(stream_snapshot_response::Message::Heartbeat(heartbeat)) };
             while responses.send(Ok(message.clone())).await.is_ok() {

@@ -49,6 +49,8 @@ pub struct Client {
     backoff: Backoff,
     saver: Saver,
     max_staleness: Duration,
+    /// The age of the ledger's watermark, and when the control plane named it; `None` where it names none.
+    ledger: Option<(Instant, Duration)>,
     /// Until when discounts are granted without news; `None` while none are.
     discounts_until: Option<Instant>,
 }
@@ -86,7 +88,7 @@ impl Client {
     ) -> std::io::Result<Self> {
         let store = Store::open(folder)?;
         let snapshots = Snapshots::default();
-        let (mut state, mut whole, mut left) = (State::default(), false, max_staleness);
+        let (mut state, mut whole, mut left, mut ledger) = (State::default(), false, max_staleness, None);
         match store.load() {
             Ok(Some(saved)) => {
                 let version = saved.state.version();
@@ -98,7 +100,9 @@ impl Client {
                 // The other build may have dropped fields and types that it did not know.
                 whole = saved.software_version != node.software_version;
                 state = saved.state;
-                left = max_staleness.saturating_sub(saved.confirmed_at.elapsed().unwrap_or_default());
+                let age = saved.confirmed_at.elapsed().unwrap_or_default();
+                left = max_staleness.saturating_sub(age);
+                ledger = Some((Instant::now(), age));
                 snapshots.confirmed(saved.confirmed_at);
                 snapshots.count_rejects(0, state.rejects().count());
             }
@@ -112,8 +116,19 @@ impl Client {
             .initial_connection_window_size(WINDOW);
         let (incoming, saver) = (Incoming::default(), Saver::new(store));
         let discounts_until = Some(Instant::now() + left);
-        let mut client =
-            Self { node, endpoint, state, whole, incoming, snapshots, backoff, saver, max_staleness, discounts_until };
+        let mut client = Self {
+            node,
+            endpoint,
+            state,
+            whole,
+            incoming,
+            snapshots,
+            backoff,
+            saver,
+            max_staleness,
+            ledger,
+            discounts_until,
+        };
         if left.is_zero() {
             client.suspend_discounts();
         } else if client.state.version() > 0 {
@@ -220,11 +235,15 @@ impl Client {
             version: self.snapshots.applied_version(),
             digest: self.state.digest(),
             sent_at: Some(SystemTime::now().into()),
+            ledger_age: None,
         })
     }
 
     fn heartbeat(&mut self, heartbeat: &Heartbeat) -> Result<(), Ended> {
         self.snapshots.offered(heartbeat.version);
+        // A negative age is none.
+        let age = heartbeat.ledger_age.map(|age| Duration::try_from(age).unwrap_or_default());
+        self.ledger = age.map(|age| (Instant::now(), age));
         if heartbeat.version == self.state.version() {
             if heartbeat.digest != self.state.digest() {
                 return Err(Ended::OtherDigest(heartbeat.version));
@@ -284,8 +303,15 @@ impl Client {
         let now = SystemTime::now();
         self.snapshots.set_connected(true);
         self.snapshots.confirmed(now);
-        self.saver.confirmed(now);
-        if self.discounts_until.replace(Instant::now() + self.max_staleness).is_none() {
+        // The newest state knows of budgets only what the ledger knows.
+        let age = self.ledger.map_or(Duration::ZERO, |(at, age)| at.elapsed() + age);
+        self.saver.confirmed(now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH));
+        let left = self.max_staleness.saturating_sub(age);
+        if left.is_zero() {
+            if self.discounts_until.is_some() {
+                self.suspend_discounts();
+            }
+        } else if self.discounts_until.replace(Instant::now() + left).is_none() {
             self.publish();
             tracing::info!("discounts are granted again");
         }

@@ -6,8 +6,9 @@ mod node;
 
 use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use contracts::hybrid::snapshot::v1::Heartbeat;
 use fake_control_plane::{ControlPlane, item, promotion, tax_rule, whole};
 use node::{Running, until};
 
@@ -60,6 +61,39 @@ async fn discounts_end_without_news_and_come_back_with_it() {
     set_time(&file, SystemTime::now() - Duration::from_secs(60));
     let node = Running::launch("test", nobody, folder.path(), Duration::from_secs(300));
     assert_eq!((node.price("mug"), node.snapshots.discounts_suspended()), (Ok(1800), false));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn discounts_end_when_the_ledger_stands_still_though_the_catalog_is_confirmed() {
+    let (control, folder) = (ControlPlane::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let node = Running::launch("test", &control.url(), folder.path(), PATIENCE);
+    let state = vec![item("mug", 1000, 1), tax_rule("DE", 0, 2), promotion("ten", 100_000, 3)];
+    let digest = whole("", 3, state.clone()).digest;
+    let mut session = control.accept().await.unwrap();
+    session.hello().await.unwrap();
+    session.update(whole("first", 3, state.clone())).await.unwrap();
+    session.ack().await.unwrap();
+    let beat = async |age: Duration| {
+        let ledger_age = Some(age.try_into().unwrap());
+        session.beat_of(Heartbeat { version: 3, digest, sent_at: None, ledger_age }).await.unwrap();
+    };
+    beat(PATIENCE * 2).await;
+    until("discounts are suspended", || node.price("mug") == Ok(1000)).await;
+    beat(PATIENCE / 2).await;
+    until("discounts are granted again", || node.price("mug") == Ok(900)).await;
+    // A heartbeat that says how old the ledger is gives no more time than that leaves.
+    beat(PATIENCE * 9 / 10).await;
+    let named = Instant::now();
+    until("discounts are suspended", || node.price("mug") == Ok(1000)).await;
+    assert!(named.elapsed() < PATIENCE / 2, "{:?}", named.elapsed());
+
+    // An update that comes before the first heartbeat of a stream changes nothing of that.
+    beat(PATIENCE * 2).await;
+    let state = [state, vec![item("pen", 500, 4)]].concat();
+    session.update(whole("second", 4, state)).await.unwrap();
+    session.ack().await.unwrap();
+    assert_eq!((node.price("pen"), node.snapshots.discounts_suspended()), (Ok(500), true));
     node.stop().await;
 }
 
