@@ -1,10 +1,8 @@
 //! The wire format of a quote, read without copies and written without the structs between.
 
 use contracts::QuoteRequest;
+use contracts::wire::{LENGTH_DELIMITED, VARINT, bytes, key, text, varint};
 use pricing::{Instant, PricedLine, Quote};
-
-const VARINT: u8 = 0;
-const LENGTH_DELIMITED: u8 = 2;
 
 /// A request, borrowed from its encoding.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,41 +63,6 @@ fn line(message: &[u8]) -> Option<(&str, i64)> {
         }
     }
     Some((sku, quantity))
-}
-
-/// Number and wire type of a field; those of all fields here fit one byte.
-fn key(rest: &mut &[u8]) -> Option<(u8, u8)> {
-    let (&key, after) = rest.split_first()?;
-    *rest = after;
-    (key < 0x80).then_some((key >> 3, key & 7))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, after) = rest.split_first()?;
-        *rest = after;
-        // The tenth byte has one bit.
-        if shift == 63 && byte > 1 {
-            return None;
-        }
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn bytes<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = usize::try_from(varint(rest)?).ok()?;
-    let (bytes, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(bytes)
-}
-
-fn text<'r>(rest: &mut &'r [u8]) -> Option<&'r str> {
-    std::str::from_utf8(bytes(rest)?).ok()
 }
 
 /// Appends a `QuoteResponse`.
