@@ -83,7 +83,7 @@ impl Record<'_> {
     }
 
     /// How many quotes it has.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.0 {
             Content::One(_) => 1,
             Content::Many { quotes, .. } => quotes.len(),
@@ -173,11 +173,8 @@ pub fn read<'r>(headers: &[Header<'_>], value: Option<&'r [u8]>) -> Result<Recor
     let value = || value.ok_or(Poison::ValueMissing);
     match header("ce_type") {
         Some(MANY) => {
-            let (node_id, quotes) = many(value()?).map_err(Poison::ValueInvalid)?;
-            if quotes.is_empty() {
-                return Err(Poison::FieldInvalid("quotes"));
-            }
-            Ok(Record(Content::Many { node_id, quotes }))
+            let record = Record(many(value()?).map_err(Poison::ValueInvalid)?);
+            if record.len() == 0 { Err(Poison::FieldInvalid("quotes")) } else { Ok(record) }
         }
         Some(ONE) => {
             let event = QuotePriced::decode(value()?).map_err(Poison::ValueInvalid)?;
@@ -189,13 +186,13 @@ pub fn read<'r>(headers: &[Header<'_>], value: Option<&'r [u8]>) -> Result<Recor
     }
 }
 
-/// The node and the quotes of a record with many.
-fn many(value: &[u8]) -> Result<(Cow<'_, str>, Vec<Cow<'_, [u8]>>), DecodeError> {
+/// A record with many, which may turn out to have none.
+fn many(value: &[u8]) -> Result<Content<'_>, DecodeError> {
     if let Some((node_id, quotes)) = wire::read_record(value) {
-        return Ok((node_id.into(), quotes));
+        return Ok(Content::Many { node_id: node_id.into(), quotes });
     }
     let Encoded { node_id, quotes } = Encoded::decode(value)?;
-    Ok((node_id.into(), quotes.into_iter().map(Cow::Owned).collect()))
+    Ok(Content::Many { node_id: node_id.into(), quotes: quotes.into_iter().map(Cow::Owned).collect() })
 }
 
 fn valid<'q>(quote: Option<&'q Quote<'q>>) -> Result<&'q Quote<'q>, Poison> {

@@ -94,12 +94,10 @@ fn fuzz_values_that_are_read_can_be_summed_up() {
 fn fuzz_batches_that_are_read_can_be_summed_up() {
     let quote = PricedQuote { quote: event().quote, ..Default::default() };
     let batch = QuotesPriced { quotes: vec![quote.clone(), PricedQuote::default(), quote], ..Default::default() };
-    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record")
-        .seed(batch.encode_to_vec())
-        .run(|value| {
-            assert_read_as_by_prost(value);
-            use_up(read(&headers(MANY), Some(value)))
-        });
+    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record").seed(batch.encode_to_vec()).run(|value| {
+        assert_read_as_by_prost(value);
+        use_up(read(&headers(MANY), Some(value)))
+    });
 }
 
 #[test]

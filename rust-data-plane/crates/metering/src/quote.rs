@@ -1,14 +1,14 @@
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
 use prost_types::Timestamp;
 
-/// What is metered of a `QuoteResponse`, borrowed from it or from its encoding.
+/// What is metered of a `QuoteResponse`, borrowed from it or from its encoding. Texts are UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the contract says it")]
 pub struct Quote<'q> {
     pub quote_id: &'q [u8],
     pub priced_at: Option<Timestamp>,
-    pub currency_code: &'q str,
-    pub jurisdiction: &'q str,
+    pub currency_code: &'q [u8],
+    pub jurisdiction: &'q [u8],
     pub lines: Vec<Line<'q>>,
     pub discount_minor: i64,
     pub net_minor: i64,
@@ -20,12 +20,12 @@ pub struct Quote<'q> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "says what it is")]
 pub struct Line<'q> {
-    pub name: Name<&'q str>,
+    pub name: Name<&'q [u8]>,
     pub sums: Sums,
 }
 
 /// What is summed up together. The promotion's created version is a part: an id that was given again is another promotion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the contract says it")]
 pub struct Name<T> {
     pub sku: T,
@@ -78,8 +78,8 @@ impl<'q> From<&'q PricedLine> for Line<'q> {
     fn from(line: &'q PricedLine) -> Self {
         Self {
             name: Name {
-                sku: &line.sku,
-                promotion_id: &line.promotion_id,
+                sku: line.sku.as_bytes(),
+                promotion_id: line.promotion_id.as_bytes(),
                 promotion_created_version: line.promotion_created_version,
             },
             sums: Sums {
@@ -99,8 +99,8 @@ impl<'q> From<&'q QuoteResponse> for Quote<'q> {
         Self {
             quote_id: quote.quote_id.as_bytes(),
             priced_at: quote.priced_at,
-            currency_code: &quote.currency_code,
-            jurisdiction: &quote.jurisdiction,
+            currency_code: quote.currency_code.as_bytes(),
+            jurisdiction: quote.jurisdiction.as_bytes(),
             lines: quote.lines.iter().map(Line::from).collect(),
             discount_minor: quote.discount_minor,
             net_minor: quote.net_minor,

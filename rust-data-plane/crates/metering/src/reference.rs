@@ -1,7 +1,7 @@
 //! Records of many quotes as prost alone reads them, and that the reader which borrows makes the same of them.
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
-use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced};
+use contracts::hybrid::usage::v1::{PricedQuote, QuotesPriced, UsageWindow};
 use kafka::message::Header;
 use proptest::collection::vec;
 use proptest::option;
@@ -31,12 +31,26 @@ struct Encoded {
     quotes: Vec<Vec<u8>>,
 }
 
-/// The poison of each quote that cannot be used, by its index, with its trace and its dead letter; and the windows of the others.
+/// `traceparent` and `tracestate`.
+type Trace = [Vec<u8>; 2];
+
+/// What becomes of a record.
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
-    dead: Vec<(usize, Poison, Option<[Vec<u8>; 2]>, Vec<u8>)>,
-    traces: Vec<[Vec<u8>; 2]>,
-    windows: Vec<contracts::hybrid::usage::v1::UsageWindow>,
+    dead: Vec<Dead>,
+    /// Those of the quotes that are counted.
+    traces: Vec<Trace>,
+    windows: Vec<UsageWindow>,
+}
+
+/// A quote that cannot be used.
+#[derive(Debug, PartialEq)]
+struct Dead {
+    index: usize,
+    poison: Poison,
+    trace: Option<Trace>,
+    /// The value of its dead letter.
+    alone: Vec<u8>,
 }
 
 fn by_prost(value: &[u8]) -> Result<Outcome, Poison> {
@@ -52,14 +66,13 @@ fn by_prost(value: &[u8]) -> Result<Outcome, Poison> {
             }
             Err(error) => (Err(Poison::ValueInvalid(error)), None),
         };
-        let added = quote.and_then(|quote| {
-            if windows.add(&Quote::from(&quote)) { Ok(()) } else { Err(Poison::TotalsMismatch) }
-        });
+        let added = quote
+            .and_then(|quote| if windows.add(&Quote::from(&quote)) { Ok(()) } else { Err(Poison::TotalsMismatch) });
         match added {
             Ok(()) => outcome.traces.extend(trace),
             Err(poison) => {
                 let alone = Encoded { node_id: node_id.clone(), quotes: vec![encoded] }.encode_to_vec();
-                outcome.dead.push((index, poison, trace, alone));
+                outcome.dead.push(Dead { index, poison, trace, alone });
             }
         }
     }
@@ -114,7 +127,10 @@ fn by_borrowing(value: &[u8]) -> Result<Outcome, Poison> {
         };
         match poison {
             None => outcome.traces.extend(trace),
-            Some(poison) => outcome.dead.push((index, poison, trace, record.alone(&priced).unwrap())),
+            Some(poison) => {
+                let alone = record.alone(&priced).unwrap();
+                outcome.dead.push(Dead { index, poison, trace, alone });
+            }
         }
         count += 1;
     });

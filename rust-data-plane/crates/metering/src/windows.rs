@@ -1,3 +1,5 @@
+use std::hash::{Hash, Hasher};
+
 use contracts::hybrid::usage::v1::{UsageLine, UsageWindow};
 // Its hash of short keys costs a fraction of that of the standard library, and it finds keys by what they borrow from.
 use hashbrown::{Equivalent, HashMap};
@@ -21,7 +23,7 @@ pub struct Windows {
     full: Vec<UsageWindow>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<T> {
     start: i64,
     currency_code: T,
@@ -34,33 +36,57 @@ struct Window {
     lines: HashMap<Name<String>, Sums>,
 }
 
-impl Key<&str> {
-    fn owned(self) -> Key<String> {
-        let Self { start, currency_code, jurisdiction } = self;
-        Key { start, currency_code: currency_code.into(), jurisdiction: jurisdiction.into() }
+// What is borrowed has the hash of the key that it is equivalent to.
+
+impl<T: AsRef<[u8]>> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.start);
+        state.write(self.currency_code.as_ref());
+        state.write(self.jurisdiction.as_ref());
     }
 }
 
-// A text has the hash of what it borrows from, and so have these.
-impl Equivalent<Key<String>> for Key<&str> {
+impl Equivalent<Key<String>> for Key<&[u8]> {
     fn equivalent(&self, key: &Key<String>) -> bool {
-        self.start == key.start && self.currency_code == key.currency_code && self.jurisdiction == key.jurisdiction
+        self.start == key.start
+            && self.currency_code == key.currency_code.as_bytes()
+            && self.jurisdiction == key.jurisdiction.as_bytes()
     }
 }
 
-impl Name<&str> {
-    fn owned(self) -> Name<String> {
-        let Self { sku, promotion_id, promotion_created_version } = self;
-        Name { sku: sku.into(), promotion_id: promotion_id.into(), promotion_created_version }
+impl<T: AsRef<[u8]>> Hash for Name<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.sku.as_ref());
+        state.write_i64(self.promotion_created_version);
+        state.write(self.promotion_id.as_ref());
     }
 }
 
-impl Equivalent<Name<String>> for Name<&str> {
+impl Equivalent<Name<String>> for Name<&[u8]> {
     fn equivalent(&self, name: &Name<String>) -> bool {
         self.promotion_created_version == name.promotion_created_version
-            && self.sku == name.sku
-            && self.promotion_id == name.promotion_id
+            && self.sku == name.sku.as_bytes()
+            && self.promotion_id == name.promotion_id.as_bytes()
     }
+}
+
+impl Key<&[u8]> {
+    fn owned(self) -> Key<String> {
+        let Self { start, currency_code, jurisdiction } = self;
+        Key { start, currency_code: owned(currency_code), jurisdiction: owned(jurisdiction) }
+    }
+}
+
+impl Name<&[u8]> {
+    fn owned(self) -> Name<String> {
+        let Self { sku, promotion_id, promotion_created_version } = self;
+        Name { sku: owned(sku), promotion_id: owned(promotion_id), promotion_created_version }
+    }
+}
+
+/// A text of a quote, which is UTF-8.
+fn owned(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 impl Window {
