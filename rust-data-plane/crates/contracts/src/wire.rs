@@ -1,17 +1,20 @@
 //! Protobuf's wire format, for readers that borrow from a message. Each function takes what it reads off the front of `rest`; `None`
 //! is for what is malformed, and for what is unusual, which prost then reads or refuses.
 
-/// The key of a field that is an integer. Keys are one byte up to number 15.
+/// The key of a field that is an integer, if it is one byte: up to number 15.
+#[inline]
 pub const fn int_key(number: u8) -> u8 {
+    assert!(number < 16);
     number << 3
 }
 
-/// The key of a field that is a text, bytes or a message. Keys are one byte up to number 15.
+/// The key of a field that is a text, bytes or a message, if it is one byte: up to number 15.
+#[inline]
 pub const fn length_key(number: u8) -> u8 {
-    number << 3 | 2
+    int_key(number) | 2
 }
 
-/// The key of a field, if it is one byte; the first byte of a longer one is no key of a field.
+/// The key of the next field. Of one that is longer than a byte it is the first byte, which no key has that is one byte.
 #[inline]
 pub fn key(rest: &mut &[u8]) -> Option<u8> {
     let (&key, after) = rest.split_first()?;

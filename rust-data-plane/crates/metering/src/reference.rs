@@ -244,10 +244,37 @@ fn changed(mut bytes: Vec<u8>, changes: Vec<Change>) -> Vec<u8> {
     bytes
 }
 
-/// Encoded quotes, of which some are changed.
+/// An encoded `PricedQuote` whose quote is not looked into.
+#[derive(Clone, PartialEq, Message)]
+struct EncodedPriced {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    quote: Option<Vec<u8>>,
+    #[prost(string, tag = "2")]
+    traceparent: String,
+    #[prost(string, tag = "3")]
+    tracestate: String,
+}
+
+/// Part of a quote, which is to be merged with the rest of it.
+fn part() -> impl Strategy<Value = QuoteResponse> {
+    let second = (0..40_i64).prop_map(|seconds| Timestamp { seconds, nanos: 0 });
+    let nanos = any::<i32>().prop_map(|nanos| Timestamp { seconds: 0, nanos });
+    prop_oneof![second, nanos].prop_map(|at| QuoteResponse { priced_at: Some(at), ..Default::default() })
+}
+
+/// Encoded quotes, of which some are changed, within or as a whole.
 fn encoded() -> impl Strategy<Value = Vec<u8>> {
-    (priced(), prop_oneof![vec(change(), 0..1), vec(change(), 1..3)])
-        .prop_map(|(priced, changes)| changed(priced.encode_to_vec(), changes))
+    let few = || prop_oneof![2 => vec(change(), 0..1), 1 => vec(change(), 1..3)];
+    (priced(), few(), option::weighted(0.1, part()), few()).prop_map(|(priced, within, part, changes)| {
+        let encode = |quote: QuoteResponse| {
+            let mut bytes = changed(quote.encode_to_vec(), within);
+            bytes.extend(part.iter().flat_map(Message::encode_to_vec));
+            bytes
+        };
+        let PricedQuote { quote, traceparent, tracestate } = priced;
+        let priced = EncodedPriced { quote: quote.map(encode), traceparent, tracestate };
+        changed(priced.encode_to_vec(), changes)
+    })
 }
 
 proptest! {

@@ -133,6 +133,22 @@ fn a_sum_that_would_not_fit_goes_on_in_another_record() {
 }
 
 #[test]
+fn a_quote_that_goes_on_in_another_record_leaves_nothing_in_the_full_one() {
+    let line = |sku: &str, gross_minor| PricedLine { sku: sku.into(), quantity: 1, gross_minor, ..Default::default() };
+    let quote = |lines| QuoteResponse { priced_at: Some(Timestamp::default()), lines, ..Default::default() };
+    let mut windows = Windows::default();
+    for lines in [vec![line("a", 1), line("c", i64::MAX)], vec![line("a", 2), line("b", 3), line("c", 4)]] {
+        assert!(windows.add(&Quote::from(&quote(lines))));
+    }
+    let records = windows.take();
+    let sums = |record: &UsageWindow| -> Vec<_> {
+        record.lines.iter().map(|line| (line.sku.clone(), line.lines, line.gross_minor)).collect()
+    };
+    assert_eq!(sums(&records[0]), [("a".into(), 1, 1), ("c".into(), 1, i64::MAX)]);
+    assert_eq!(sums(&records[1]), [("a".into(), 1, 2), ("b".into(), 1, 3), ("c".into(), 1, 4)]);
+}
+
+#[test]
 fn a_record_stays_small_enough_for_a_broker() {
     let mut windows = Windows::default();
     for n in 0..30 {
