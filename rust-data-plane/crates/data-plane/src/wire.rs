@@ -1,10 +1,17 @@
 //! The wire format of a quote, read without copies and written without the structs between.
 
 use contracts::QuoteRequest;
+use contracts::wire::{bytes, int_key, key, length_key, text, varint};
 use pricing::{Instant, PricedLine, Quote};
 
-const VARINT: u8 = 0;
-const LENGTH_DELIMITED: u8 = 2;
+/// Keys of `QuoteRequest`.
+const CURRENCY_CODE: u8 = length_key(1);
+const JURISDICTION: u8 = length_key(2);
+const LINES: u8 = length_key(3);
+const COUPONS: u8 = length_key(4);
+/// Keys of `QuoteLine`.
+const SKU: u8 = length_key(1);
+const QUANTITY: u8 = int_key(2);
 
 /// A request, borrowed from its encoding.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,17 +39,17 @@ impl<'r> Basket<'r> {
     /// handles.
     pub(crate) fn read(message: &'r [u8]) -> Option<Self> {
         let (mut basket, mut rest) = (Self::default(), message);
-        while !rest.is_empty() {
-            match key(&mut rest)? {
-                (1, LENGTH_DELIMITED) => basket.currency_code = text(&mut rest)?,
-                (2, LENGTH_DELIMITED) => basket.jurisdiction = text(&mut rest)?,
-                (3, LENGTH_DELIMITED) => {
+        while let Some(key) = key(&mut rest) {
+            match key {
+                CURRENCY_CODE => basket.currency_code = text(&mut rest)?,
+                JURISDICTION => basket.jurisdiction = text(&mut rest)?,
+                LINES => {
                     let line = line(bytes(&mut rest)?)?;
                     if basket.lines.len() < QuoteRequest::LINES_KEPT {
                         basket.lines.push(line);
                     }
                 }
-                (4, LENGTH_DELIMITED) => {
+                COUPONS => {
                     let coupon = text(&mut rest)?;
                     if basket.coupons.len() < QuoteRequest::COUPONS_KEPT {
                         basket.coupons.push(coupon);
@@ -57,49 +64,14 @@ impl<'r> Basket<'r> {
 
 fn line(message: &[u8]) -> Option<(&str, i64)> {
     let (mut sku, mut quantity, mut rest) = ("", 0, message);
-    while !rest.is_empty() {
-        match key(&mut rest)? {
-            (1, LENGTH_DELIMITED) => sku = text(&mut rest)?,
-            (2, VARINT) => quantity = varint(&mut rest)? as i64,
+    while let Some(key) = key(&mut rest) {
+        match key {
+            SKU => sku = text(&mut rest)?,
+            QUANTITY => quantity = varint(&mut rest)? as i64,
             _ => return None,
         }
     }
     Some((sku, quantity))
-}
-
-/// Number and wire type of a field; those of all fields here fit one byte.
-fn key(rest: &mut &[u8]) -> Option<(u8, u8)> {
-    let (&key, after) = rest.split_first()?;
-    *rest = after;
-    (key < 0x80).then_some((key >> 3, key & 7))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, after) = rest.split_first()?;
-        *rest = after;
-        // The tenth byte has one bit.
-        if shift == 63 && byte > 1 {
-            return None;
-        }
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn bytes<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = usize::try_from(varint(rest)?).ok()?;
-    let (bytes, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(bytes)
-}
-
-fn text<'r>(rest: &mut &'r [u8]) -> Option<&'r str> {
-    std::str::from_utf8(bytes(rest)?).ok()
 }
 
 /// Appends a `QuoteResponse`.
@@ -150,14 +122,14 @@ pub(crate) fn varint_length(value: u64) -> usize {
 
 fn put_int(field: u8, value: i64, out: &mut Vec<u8>) {
     if value != 0 {
-        out.push(field << 3 | VARINT);
+        out.push(int_key(field));
         put_varint(value as u64, out);
     }
 }
 
 fn put_text(field: u8, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
-        out.push(field << 3 | LENGTH_DELIMITED);
+        out.push(length_key(field));
         put_varint(text.len() as u64, out);
         out.extend_from_slice(text.as_bytes());
     }
@@ -165,7 +137,7 @@ fn put_text(field: u8, text: &str, out: &mut Vec<u8>) {
 
 /// A message whose length is known when it is written: below 2^14, and mostly below 2^7.
 fn put_message(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(&[field << 3 | LENGTH_DELIMITED, 0]);
+    out.extend_from_slice(&[length_key(field), 0]);
     let start = out.len();
     write(out);
     let length = out.len() - start;

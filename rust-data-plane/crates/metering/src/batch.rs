@@ -77,13 +77,13 @@ impl Closed {
         // It was read before.
         let Ok(record) = event::read(&message.headers(), message.payload()) else { return };
         let (mut windows, mut indices) = (Vec::new(), Vec::new());
-        for (index, quote) in record.quotes().enumerate() {
+        record.each(|index, priced| {
             let mut own = Windows::default();
-            if quote.quote.is_ok_and(|quote| own.add(quote)) {
+            if priced.quote.is_ok_and(|quote| own.add(quote)) {
                 windows.extend(own.take());
                 indices.push(index);
             }
-        }
+        });
         (self.windows, self.apart) = (windows, Some(indices));
     }
 
@@ -96,7 +96,8 @@ impl Closed {
         let index = indices.remove(position);
         self.windows.remove(position);
         let poison = Poison::Refused(reason.into());
-        self.dead.push(Dead::quote(message, &headers, &record, index, &record.quote(index), poison));
+        let dead = record.quote(index, |quote| Dead::quote(message, &headers, &record, index, &quote, poison));
+        self.dead.push(dead);
     }
 
     /// The `tracestate` that all the quotes it links to have. Quotes of several traces have none in common.
@@ -122,20 +123,18 @@ impl Batch {
             }
         };
         self.quotes += record.len();
-        for (index, mut priced) in record.quotes().enumerate() {
-            // It is read once more by who sets it aside.
-            let added = std::mem::replace(&mut priced.quote, Err(Poison::TotalsMismatch)).and_then(|quote| {
-                // `read` has seen that the quote's sums fit and that it has a time.
-                if self.windows.add(quote) { Ok(()) } else { Err(Poison::TotalsMismatch) }
-            });
-            match added {
-                Ok(()) => self.link(&priced, &headers),
-                Err(poison) => self.dead.push(Dead::quote(message, &headers, &record, index, &priced, poison)),
-            }
-        }
+        record.each(|index, priced| {
+            let poison = match &priced.quote {
+                Ok(quote) if self.windows.add(quote) => return self.link(&priced, &headers),
+                // It has a time, and its amounts are summed up: its pieces are too many.
+                Ok(_) => Poison::TotalsMismatch,
+                Err(poison) => poison.clone(),
+            };
+            self.dead.push(Dead::quote(message, &headers, &record, index, &priced, poison));
+        });
     }
 
-    fn link(&mut self, quote: &Priced, headers: &[Header<'_>]) {
+    fn link(&mut self, quote: &Priced<'_>, headers: &[Header<'_>]) {
         // Once these are full no other can take their place.
         if self.sampled.len() == MAX_LINKS || (self.others.len() == MAX_LINKS && !quote.may_be_sampled(headers)) {
             return;

@@ -13,7 +13,7 @@ pub(crate) struct Dead {
     /// The operation that caused it, where that is named.
     pub(crate) cause: Option<TraceContext>,
     /// The quote's own `traceparent` and `tracestate`.
-    pub(crate) trace: Vec<(&'static str, String)>,
+    pub(crate) trace: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Dead {
@@ -27,16 +27,16 @@ impl Dead {
     pub(crate) fn quote(
         message: &impl Message,
         headers: &[Header<'_>],
-        record: &Record,
+        record: &Record<'_>,
         index: usize,
-        quote: &Priced,
+        quote: &Priced<'_>,
         poison: Poison,
     ) -> Self {
         let Some(value) = record.alone(quote) else { return Self::record(message, poison) };
         let cause = quote.cause(headers).map(|link| link.context);
-        let trace = quote.trace.clone().map_or(Vec::new(), |(parent, state)| {
-            let trace = [("traceparent", parent), ("tracestate", state)];
-            trace.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+        let trace = quote.trace.map_or(Vec::new(), |(parent, state)| {
+            let trace = [("traceparent", parent), ("tracestate", state)].into_iter();
+            trace.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.to_vec())).collect()
         });
         Self { message: message.detach_with(Some(&value)), poison, index: Some(index), cause, trace }
     }

@@ -1,10 +1,15 @@
+use std::borrow::Cow;
+
 use contracts::hybrid::pricing::v1::QuoteResponse;
 use contracts::hybrid::usage::v1::{PricedQuote, QuotePriced};
 use kafka::message::Header;
-use prost::Message;
-use prost::bytes::Bytes;
+use prost::{DecodeError, Message};
+use prost_types::Timestamp;
 use telemetry::{Link, TraceContext, TraceState};
 use thiserror::Error;
+
+use crate::quote::{Line, Quote};
+use crate::wire;
 
 /// Of a record with one quote.
 const ONE: &[u8] = b"hybrid.pricing.quote.priced.v1";
@@ -24,7 +29,7 @@ pub enum Poison {
     #[error("VALUE_MISSING")]
     ValueMissing,
     #[error("VALUE_INVALID: {0}")]
-    ValueInvalid(prost::DecodeError),
+    ValueInvalid(DecodeError),
     #[error("FIELD_INVALID: {0}")]
     FieldInvalid(&'static str),
     #[error("AMOUNT_NEGATIVE: lines[{0}]")]
@@ -40,38 +45,41 @@ pub enum Poison {
 struct Encoded {
     #[prost(string, tag = "1")]
     node_id: String,
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    quotes: Vec<Bytes>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    quotes: Vec<Vec<u8>>,
 }
 
-/// What a record holds: at least one quote. Each is decoded when it is asked for, so that what one needs can be used for the next.
+/// What a record holds: at least one quote. Each is read when it is its turn, in the memory of the one before.
 #[derive(Clone, Debug)]
-pub struct Record(Content);
+pub struct Record<'r>(Content<'r>);
 
 #[derive(Clone, Debug)]
-enum Content {
-    One(QuoteResponse),
+enum Content<'r> {
+    One(Box<QuoteResponse>),
     Many {
         /// The node that priced them.
-        node_id: String,
-        quotes: Vec<Bytes>,
+        node_id: Cow<'r, str>,
+        quotes: Vec<Cow<'r, [u8]>>,
     },
 }
 
 /// One quote of a record.
 #[derive(Clone, Debug)]
-pub struct Priced {
+pub struct Priced<'q> {
     /// The quote, or why it cannot be used.
-    pub quote: Result<QuoteResponse, Poison>,
-    /// Its own `traceparent` and `tracestate`; none where those of the record's headers hold.
-    pub(crate) trace: Option<(String, String)>,
-    encoded: Bytes,
+    pub quote: Result<&'q Quote<'q>, Poison>,
+    /// Its own `traceparent` and `tracestate`, as UTF-8; none where those of the record's headers hold.
+    pub(crate) trace: Option<(&'q [u8], &'q [u8])>,
+    encoded: &'q [u8],
 }
 
-impl Record {
-    /// Its quotes, in their order.
-    pub fn quotes(&self) -> impl ExactSizeIterator<Item = Priced> {
-        (0..self.len()).map(|index| self.quote(index))
+impl Record<'_> {
+    /// Gives its quotes away, in their order and each with its index.
+    pub fn each(&self, mut take: impl FnMut(usize, Priced<'_>)) {
+        let mut memory = Quote::default();
+        for index in 0..self.len() {
+            self.read(index, &mut memory, |priced| take(index, priced));
+        }
     }
 
     /// How many quotes it has.
@@ -82,40 +90,52 @@ impl Record {
         }
     }
 
-    /// The quote at an index below its length.
-    pub(crate) fn quote(&self, index: usize) -> Priced {
-        match &self.0 {
-            Content::One(quote) => Priced { quote: Ok(quote.clone()), trace: None, encoded: Bytes::new() },
-            Content::Many { quotes, .. } => Priced::read(quotes[index].clone()),
+    /// Gives the quote at an index below its length away.
+    pub(crate) fn quote<T>(&self, index: usize, take: impl FnOnce(Priced<'_>) -> T) -> T {
+        self.read(index, &mut Quote::default(), take)
+    }
+
+    fn read<'s, T>(&'s self, index: usize, memory: &mut Quote<'s>, take: impl FnOnce(Priced<'_>) -> T) -> T {
+        let quotes = match &self.0 {
+            // `read` has checked it.
+            Content::One(quote) => {
+                return take(Priced { quote: Ok(&Quote::from(&**quote)), trace: None, encoded: &[] });
+            }
+            Content::Many { quotes, .. } => quotes,
+        };
+        let encoded = &*quotes[index];
+        if let Some(beside) = wire::read_priced(encoded, memory) {
+            let quote = valid(beside.has_quote.then_some(&*memory));
+            return take(Priced { quote, trace: Some((beside.traceparent, beside.tracestate)), encoded });
         }
+        let decoded = match PricedQuote::decode(encoded) {
+            Ok(decoded) => decoded,
+            Err(error) => return take(Priced { quote: Err(Poison::ValueInvalid(error)), trace: None, encoded }),
+        };
+        let quote = decoded.quote.as_ref().map(Quote::from);
+        let trace = Some((decoded.traceparent.as_bytes(), decoded.tracestate.as_bytes()));
+        take(Priced { quote: valid(quote.as_ref()), trace, encoded })
     }
 
     /// The value of a record that holds `quote` alone; none where this one does.
-    pub(crate) fn alone(&self, quote: &Priced) -> Option<Vec<u8>> {
+    pub(crate) fn alone(&self, quote: &Priced<'_>) -> Option<Vec<u8>> {
         let Content::Many { node_id, .. } = &self.0 else { return None };
-        Some(Encoded { node_id: node_id.clone(), quotes: vec![quote.encoded.clone()] }.encode_to_vec())
+        let (node_id, quotes) = (node_id.clone().into_owned(), vec![quote.encoded.to_vec()]);
+        Some(Encoded { node_id, quotes }.encode_to_vec())
     }
 }
 
-impl Priced {
-    fn read(encoded: Bytes) -> Self {
-        let (quote, trace) = match PricedQuote::decode(&encoded[..]) {
-            Ok(PricedQuote { quote, traceparent, tracestate }) => (valid(quote), Some((traceparent, tracestate))),
-            Err(error) => (Err(Poison::ValueInvalid(error)), None),
-        };
-        Self { quote, trace, encoded }
-    }
-
+impl Priced<'_> {
     /// Whether the operation that caused the event may be recorded.
     pub(crate) fn may_be_sampled(&self, headers: &[Header<'_>]) -> bool {
-        let parent = self.trace.as_ref().map(|(parent, _)| parent.as_bytes());
+        let parent = self.trace.map(|(parent, _)| parent);
         parent.or_else(|| header(headers, "traceparent")).is_some_and(TraceContext::says_sampled)
     }
 
     /// The operation that caused the event, where it is named. A `tracestate` that cannot be used is left out.
     pub(crate) fn cause(&self, headers: &[Header<'_>]) -> Option<Link> {
-        match &self.trace {
-            Some((parent, state)) => link(parent.as_bytes(), (!state.is_empty()).then_some(state.as_bytes())),
+        match self.trace {
+            Some((parent, state)) => link(parent, (!state.is_empty()).then_some(state)),
             None => cause(headers),
         }
     }
@@ -140,7 +160,7 @@ fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// It is no valid event of priced quotes, or of one.
-pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Poison> {
+pub fn read<'r>(headers: &[Header<'_>], value: Option<&'r [u8]>) -> Result<Record<'r>, Poison> {
     let header = |name: &str| header(headers, name);
     for name in ["ce_specversion", "ce_id", "ce_source", "ce_type"] {
         if header(name).is_none_or(<[u8]>::is_empty) {
@@ -153,50 +173,65 @@ pub fn read(headers: &[Header<'_>], value: Option<&[u8]>) -> Result<Record, Pois
     let value = || value.ok_or(Poison::ValueMissing);
     match header("ce_type") {
         Some(MANY) => {
-            let Encoded { node_id, quotes } =
-                Encoded::decode(Bytes::copy_from_slice(value()?)).map_err(Poison::ValueInvalid)?;
-            if quotes.is_empty() {
-                return Err(Poison::FieldInvalid("quotes"));
-            }
-            Ok(Record(Content::Many { node_id, quotes }))
+            let record = Record(many(value()?).map_err(Poison::ValueInvalid)?);
+            if record.len() == 0 { Err(Poison::FieldInvalid("quotes")) } else { Ok(record) }
         }
         Some(ONE) => {
             let event = QuotePriced::decode(value()?).map_err(Poison::ValueInvalid)?;
-            Ok(Record(Content::One(valid(event.quote)?)))
+            valid(event.quote.as_ref().map(Quote::from).as_ref())?;
+            // An absent one is not valid.
+            Ok(Record(Content::One(Box::new(event.quote.unwrap_or_default()))))
         }
         _ => Err(Poison::HeaderInvalid("ce_type")),
     }
 }
 
-fn valid(quote: Option<QuoteResponse>) -> Result<QuoteResponse, Poison> {
+/// A record with many, which may turn out to have none.
+fn many(value: &[u8]) -> Result<Content<'_>, DecodeError> {
+    if let Some((node_id, quotes)) = wire::read_record(value) {
+        return Ok(Content::Many { node_id: node_id.into(), quotes });
+    }
+    let Encoded { node_id, quotes } = Encoded::decode(value)?;
+    Ok(Content::Many { node_id: node_id.into(), quotes: quotes.into_iter().map(Cow::Owned).collect() })
+}
+
+fn valid<'q>(quote: Option<&'q Quote<'q>>) -> Result<&'q Quote<'q>, Poison> {
     let quote = quote.ok_or(Poison::FieldInvalid("quote"))?;
-    check(&quote)?;
+    check(quote)?;
     Ok(quote)
 }
 
-fn check(quote: &QuoteResponse) -> Result<(), Poison> {
-    let has_time = quote
-        .priced_at
-        .as_ref()
-        .is_some_and(|at| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos));
-    let is_name = |text: &str, limit: usize| (1..=limit).contains(&text.len());
-    for (field, valid) in [
-        ("quote_id", is_name(&quote.quote_id, 64)),
-        ("priced_at", has_time),
-        ("currency_code", quote.currency_code.len() == 3),
-        ("jurisdiction", is_name(&quote.jurisdiction, 16)),
-        ("lines", (1..=200).contains(&quote.lines.len())),
-        ("lines.sku", quote.lines.iter().all(|line| is_name(&line.sku, 64))),
-        ("lines.promotion_id", quote.lines.iter().all(|line| line.promotion_id.len() <= 64)),
-    ] {
-        if !valid {
-            return Err(Poison::FieldInvalid(field));
-        }
+/// The first field that is not as it must be.
+fn invalid_field(quote: &Quote<'_>) -> Option<&'static str> {
+    let is_name = |length: usize, limit: usize| (1..=limit).contains(&length);
+    let is_time = |at: Timestamp| SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos);
+    if !is_name(quote.quote_id.len(), 64) {
+        Some("quote_id")
+    } else if !quote.priced_at.is_some_and(is_time) {
+        Some("priced_at")
+    } else if quote.currency_code.len() != 3 {
+        Some("currency_code")
+    } else if !is_name(quote.jurisdiction.len(), 16) {
+        Some("jurisdiction")
+    } else if !(1..=200).contains(&quote.lines.len()) {
+        Some("lines")
+    } else if !quote.lines.iter().all(|line| is_name(line.name.sku.len(), 64)) {
+        Some("lines.sku")
+    } else if !quote.lines.iter().all(|line| line.name.promotion_id.len() <= 64) {
+        Some("lines.promotion_id")
+    } else {
+        None
+    }
+}
+
+fn check(quote: &Quote<'_>) -> Result<(), Poison> {
+    if let Some(field) = invalid_field(quote) {
+        return Err(Poison::FieldInvalid(field));
     }
     let mut totals = [0i128; 4];
-    for (index, line) in quote.lines.iter().enumerate() {
-        let amounts = [line.discount_minor, line.net_minor, line.tax_minor, line.gross_minor];
-        if line.quantity < 0 || amounts.iter().any(|&amount| amount < 0) {
+    for (index, Line { sums, .. }) in quote.lines.iter().enumerate() {
+        let amounts = [sums.discount, sums.net, sums.tax, sums.gross];
+        if sums.quantity < 0 || amounts.iter().any(|&amount| amount < 0) {
             return Err(Poison::AmountNegative(index));
         }
         for (total, amount) in totals.iter_mut().zip(amounts) {

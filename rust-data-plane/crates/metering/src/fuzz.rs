@@ -7,6 +7,7 @@ use kafka::message::Header;
 use prost::Message;
 
 use crate::event::{Poison, Record, read};
+use crate::reference::assert_read_as_by_prost;
 use crate::windows::Windows;
 
 const HEADERS: [(&str, &str); 4] = [
@@ -50,27 +51,26 @@ fn kind(poison: &Poison) -> String {
 }
 
 /// Sums up what a record holds, and names what is wrong with the rest.
-fn use_up(record: Result<Record, Poison>) -> String {
+fn use_up(record: Result<Record<'_>, Poison>) -> String {
     let record = match record {
         Ok(record) => record,
         Err(poison) => return kind(&poison),
     };
-    assert!(record.quotes().len() > 0);
+    assert!(record.len() > 0);
     let (mut windows, mut sum, mut outcome) = (Windows::default(), 0i128, String::new());
-    for priced in record.quotes() {
+    record.each(|_, priced| {
         match priced.quote {
             Ok(quote) => {
                 assert!((1..=200).contains(&quote.lines.len()) && quote.priced_at.is_some());
-                let gross = i128::from(quote.gross_minor);
                 if windows.add(quote) {
-                    sum += gross;
+                    sum += i128::from(quote.gross_minor);
                 }
                 outcome.push('+');
             }
             Err(poison) => outcome.push_str(&kind(&poison)),
         }
         outcome.truncate(40);
-    }
+    });
     let lines = windows.take().into_iter().flat_map(|window| window.lines);
     assert_eq!(lines.map(|line| i128::from(line.gross_minor)).sum::<i128>(), sum);
     outcome
@@ -94,9 +94,10 @@ fn fuzz_values_that_are_read_can_be_summed_up() {
 fn fuzz_batches_that_are_read_can_be_summed_up() {
     let quote = PricedQuote { quote: event().quote, ..Default::default() };
     let batch = QuotesPriced { quotes: vec![quote.clone(), PricedQuote::default(), quote], ..Default::default() };
-    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record")
-        .seed(batch.encode_to_vec())
-        .run(|value| use_up(read(&headers(MANY), Some(value))));
+    Fuzzer::new(env!("CARGO_MANIFEST_DIR"), "quotes-record").seed(batch.encode_to_vec()).run(|value| {
+        assert_read_as_by_prost(value);
+        use_up(read(&headers(MANY), Some(value)))
+    });
 }
 
 #[test]

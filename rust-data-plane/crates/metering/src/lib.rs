@@ -13,12 +13,17 @@ mod metrics;
 mod output;
 mod positions;
 mod process;
+mod quote;
+#[cfg(test)]
+mod reference;
 mod refusals;
 mod stop;
 mod windows;
+mod wire;
 mod worker;
 
 pub use config::{Config, PROGRAM};
 pub use event::{Poison, Priced, Record, read};
 pub use process::Process;
+pub use quote::{Line, Name, Quote, Sums};
 pub use windows::{WINDOW_SECONDS, Windows};

@@ -89,7 +89,7 @@ pub(crate) fn send_dead_letter<C: ProducerContext>(
             .filter(|(_, value)| value.is_some())
             .map(|(key, value)| Header { key: key.as_bytes(), value });
         let trace = if bare { &[][..] } else { &dead.trace[..] };
-        let trace = trace.iter().map(|(key, value)| Header { key: key.as_bytes(), value: Some(value.as_bytes()) });
+        let trace = trace.iter().map(|(key, value)| Header { key: key.as_bytes(), value: Some(value) });
         let headers =
             kept.iter().copied().chain(trace).chain(added).fold(OwnedHeaders::default(), OwnedHeaders::insert);
         let mut record = BaseRecord::to(DEAD_LETTERS).headers(headers);

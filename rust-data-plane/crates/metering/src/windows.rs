@@ -1,8 +1,11 @@
-use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
+use std::hash::{Hash, Hasher};
+
 use contracts::hybrid::usage::v1::{UsageLine, UsageWindow};
-// Its hash of short keys costs a fraction of that of the standard library.
-use hashbrown::HashMap;
+// Its hash of short keys costs a fraction of that of the standard library, and it finds keys by what they borrow from.
+use hashbrown::{Equivalent, HashMap};
 use prost_types::Timestamp;
+
+use crate::quote::{Line, Name, Quote, Sums};
 
 /// Length of a window; windows are aligned to it since the Unix epoch.
 pub const WINDOW_SECONDS: i64 = 10;
@@ -15,91 +18,130 @@ const MAX_LINES: usize = 2_000;
 /// Sums of quotes, by window, currency and jurisdiction. Each quote goes into exactly one record.
 #[derive(Debug, Default)]
 pub struct Windows {
-    open: HashMap<Key, Window>,
+    open: HashMap<Key<String>, Window>,
     /// Windows that are full.
     full: Vec<UsageWindow>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<T> {
     start: i64,
-    currency_code: String,
-    jurisdiction: String,
+    currency_code: T,
+    jurisdiction: T,
 }
 
 #[derive(Debug, Default)]
 struct Window {
     quotes: i64,
-    lines: HashMap<Name, Sums>,
+    lines: HashMap<Name<String>, Sums>,
 }
 
-/// Sku, promotion id, and the promotion's created version: an id that was given again is another promotion.
-type Name = (String, String, i64);
+// What is borrowed has the hash of the key that it is equivalent to.
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Sums {
-    lines: i64,
-    quantity: i64,
-    discount: i64,
-    net: i64,
-    tax: i64,
-    gross: i64,
+impl<T: AsRef<[u8]>> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.start);
+        state.write(self.currency_code.as_ref());
+        state.write(self.jurisdiction.as_ref());
+    }
 }
 
-impl Sums {
-    fn of(line: &PricedLine) -> Self {
-        Self {
-            lines: 1,
-            quantity: line.quantity,
-            discount: line.discount_minor,
-            net: line.net_minor,
-            tax: line.tax_minor,
-            gross: line.gross_minor,
-        }
+impl Equivalent<Key<String>> for Key<&[u8]> {
+    fn equivalent(&self, key: &Key<String>) -> bool {
+        self.start == key.start
+            && self.currency_code == key.currency_code.as_bytes()
+            && self.jurisdiction == key.jurisdiction.as_bytes()
     }
+}
 
-    fn plus(self, other: Self) -> Option<Self> {
-        Some(Self {
-            lines: self.lines.checked_add(other.lines)?,
-            quantity: self.quantity.checked_add(other.quantity)?,
-            discount: self.discount.checked_add(other.discount)?,
-            net: self.net.checked_add(other.net)?,
-            tax: self.tax.checked_add(other.tax)?,
-            gross: self.gross.checked_add(other.gross)?,
-        })
+impl<T: AsRef<[u8]>> Hash for Name<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.sku.as_ref());
+        state.write_i64(self.promotion_created_version);
+        state.write(self.promotion_id.as_ref());
     }
+}
+
+impl Equivalent<Name<String>> for Name<&[u8]> {
+    fn equivalent(&self, name: &Name<String>) -> bool {
+        self.promotion_created_version == name.promotion_created_version
+            && self.sku == name.sku.as_bytes()
+            && self.promotion_id == name.promotion_id.as_bytes()
+    }
+}
+
+impl Key<&[u8]> {
+    fn owned(self) -> Key<String> {
+        let Self { start, currency_code, jurisdiction } = self;
+        Key { start, currency_code: owned(currency_code), jurisdiction: owned(jurisdiction) }
+    }
+}
+
+impl Name<&[u8]> {
+    fn owned(self) -> Name<String> {
+        let Self { sku, promotion_id, promotion_created_version } = self;
+        Name { sku: owned(sku), promotion_id: owned(promotion_id), promotion_created_version }
+    }
+}
+
+/// A text of a quote, which is UTF-8.
+fn owned(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 impl Window {
-    /// Whether the quote with these lines fits: no sum leaves int64, and the record stays within its size.
-    fn takes(&self, lines: &[(Name, Sums)]) -> bool {
-        self.lines.len() + lines.len() <= MAX_LINES
-            && self.quotes < i64::MAX
-            && lines.iter().all(|(name, sums)| self.lines.get(name).is_none_or(|held| held.plus(*sums).is_some()))
+    /// Adds the lines of a quote. False, and nothing changed, when a sum would leave int64 or the record its size.
+    fn add(&mut self, lines: &[Line<'_>]) -> bool {
+        let Some(quotes) = self.quotes.checked_add(1) else { return false };
+        for (added, line) in lines.iter().enumerate() {
+            if !self.add_line(line) {
+                lines[..added].iter().for_each(|line| self.take_back(line));
+                return false;
+            }
+        }
+        self.quotes = quotes;
+        true
+    }
+
+    fn add_line(&mut self, line: &Line<'_>) -> bool {
+        if let Some(held) = self.lines.get_mut(&line.name) {
+            return held.plus(line.sums).map(|sums| *held = sums).is_some();
+        }
+        let has_room = self.lines.len() < MAX_LINES;
+        if has_room {
+            self.lines.insert(line.name.owned(), line.sums);
+        }
+        has_room
+    }
+
+    fn take_back(&mut self, line: &Line<'_>) {
+        if let Some(held) = self.lines.get_mut(&line.name) {
+            *held = held.minus(line.sums);
+            if held.lines == 0 {
+                self.lines.remove(&line.name);
+            }
+        }
     }
 }
 
 impl Windows {
     /// Adds a quote. False, and nothing changed, when its own lines do not sum up within int64 or it has no time.
-    pub fn add(&mut self, quote: QuoteResponse) -> bool {
+    pub fn add(&mut self, quote: &Quote<'_>) -> bool {
         let Some(priced_at) = quote.priced_at else { return false };
-        let Some(lines) = summed(quote.lines) else { return false };
         let key = Key {
             start: priced_at.seconds.div_euclid(WINDOW_SECONDS).saturating_mul(WINDOW_SECONDS),
             currency_code: quote.currency_code,
             jurisdiction: quote.jurisdiction,
         };
-        if self.open.get(&key).is_some_and(|window| !window.takes(&lines))
-            && let Some((key, window)) = self.open.remove_entry(&key)
-        {
-            self.full.push(record(key, window));
+        if self.open.get_mut(&key).is_some_and(|window| window.add(&quote.lines)) {
+            return true;
         }
-        let window = self.open.entry(key).or_default();
-        window.quotes += 1;
-        for (name, sums) in lines {
-            let held = window.lines.entry(name).or_default();
-            // `takes` has seen that it fits.
-            *held = held.plus(sums).unwrap_or(*held);
+        let mut window = Window::default();
+        if !window.add(&quote.lines) {
+            return false;
+        }
+        if let Some(full) = self.open.insert(key.owned(), window) {
+            self.full.push(record(key.owned(), full));
         }
         true
     }
@@ -114,59 +156,26 @@ impl Windows {
     }
 }
 
-/// The lines of a quote with each name once; none where a sum leaves int64.
-fn summed(lines: Vec<PricedLine>) -> Option<Vec<(Name, Sums)>> {
-    let mut lines: Vec<(Name, Sums)> = lines
-        .into_iter()
-        .map(|line| {
-            let sums = Sums::of(&line);
-            ((line.sku, line.promotion_id, line.promotion_created_version), sums)
-        })
-        .collect();
-    lines.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let mut fits = true;
-    lines.dedup_by(|(name, sums), (held_name, held)| {
-        let same = name == held_name;
-        if same {
-            match held.plus(*sums) {
-                Some(more) => *held = more,
-                None => fits = false,
-            }
-        }
-        same
-    });
-    fits.then_some(lines)
-}
-
-fn record(key: Key, window: Window) -> UsageWindow {
-    let mut lines: Vec<UsageLine> = window
-        .lines
-        .into_iter()
-        .map(|((sku, promotion_id, promotion_created_version), sums)| UsageLine {
-            sku,
-            promotion_id,
-            lines: sums.lines,
-            quantity: sums.quantity,
-            discount_minor: sums.discount,
-            net_minor: sums.net,
-            tax_minor: sums.tax,
-            gross_minor: sums.gross,
-            promotion_created_version,
-        })
-        .collect();
-    lines.sort_by(|one, other| {
-        (&one.sku, &one.promotion_id, one.promotion_created_version).cmp(&(
-            &other.sku,
-            &other.promotion_id,
-            other.promotion_created_version,
-        ))
-    });
+fn record(key: Key<String>, window: Window) -> UsageWindow {
+    let mut lines: Vec<_> = window.lines.into_iter().collect();
+    lines.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let line = |(name, sums): (Name<String>, Sums)| UsageLine {
+        sku: name.sku,
+        promotion_id: name.promotion_id,
+        lines: sums.lines,
+        quantity: sums.quantity,
+        discount_minor: sums.discount,
+        net_minor: sums.net,
+        tax_minor: sums.tax,
+        gross_minor: sums.gross,
+        promotion_created_version: name.promotion_created_version,
+    };
     UsageWindow {
         window_start: Some(Timestamp { seconds: key.start.max(SECONDS.0), nanos: 0 }),
         window_end: Some(Timestamp { seconds: key.start.saturating_add(WINDOW_SECONDS).min(SECONDS.1), nanos: 0 }),
         currency_code: key.currency_code,
         jurisdiction: key.jurisdiction,
         quotes: window.quotes,
-        lines,
+        lines: lines.into_iter().map(line).collect(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
 use contracts::hybrid::usage::v1::UsageWindow;
-use metering::{WINDOW_SECONDS, Windows};
+use metering::{Quote, WINDOW_SECONDS, Windows};
 use proptest::prelude::*;
 use prost_types::Timestamp;
 
@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn records_sum_up_to_the_quotes(quotes in prop::collection::vec(quote(), 0..60)) {
         let mut windows = Windows::default();
-        let taken: Vec<QuoteResponse> = quotes.into_iter().filter(|quote| windows.add(quote.clone())).collect();
+        let taken: Vec<QuoteResponse> = quotes.into_iter().filter(|quote| windows.add(&Quote::from(quote))).collect();
         let records = windows.take();
         prop_assert_eq!(of_records(&records), of_quotes(&taken));
         prop_assert!(windows.take().is_empty());
@@ -111,7 +111,7 @@ proptest! {
     fn only_a_quote_that_does_not_sum_up_itself_is_refused(quote in quote()) {
         let (lines, _) = of_quotes(std::slice::from_ref(&quote));
         let fits = lines.values().flatten().all(|&sum| i64::try_from(sum).is_ok());
-        prop_assert_eq!(Windows::default().add(quote), fits);
+        prop_assert_eq!(Windows::default().add(&Quote::from(&quote)), fits);
     }
 }
 
@@ -126,10 +126,26 @@ fn a_sum_that_would_not_fit_goes_on_in_another_record() {
         ..Default::default()
     };
     let mut windows = Windows::default();
-    assert!((0..3).all(|_| windows.add(quote.clone())));
+    assert!((0..3).all(|_| windows.add(&Quote::from(&quote))));
     let records = windows.take();
     assert_eq!(records.len(), 3);
     assert!(records.iter().all(|record| record.quotes == 1 && record.lines[0].gross_minor == i64::MAX - 1));
+}
+
+#[test]
+fn a_quote_that_goes_on_in_another_record_leaves_nothing_in_the_full_one() {
+    let line = |sku: &str, gross_minor| PricedLine { sku: sku.into(), quantity: 1, gross_minor, ..Default::default() };
+    let quote = |lines| QuoteResponse { priced_at: Some(Timestamp::default()), lines, ..Default::default() };
+    let mut windows = Windows::default();
+    for lines in [vec![line("a", 1), line("c", i64::MAX)], vec![line("a", 2), line("b", 3), line("c", 4)]] {
+        assert!(windows.add(&Quote::from(&quote(lines))));
+    }
+    let records = windows.take();
+    let sums = |record: &UsageWindow| -> Vec<_> {
+        record.lines.iter().map(|line| (line.sku.clone(), line.lines, line.gross_minor)).collect()
+    };
+    assert_eq!(sums(&records[0]), [("a".into(), 1, 1), ("c".into(), 1, i64::MAX)]);
+    assert_eq!(sums(&records[1]), [("a".into(), 1, 2), ("b".into(), 1, 3), ("c".into(), 1, 4)]);
 }
 
 #[test]
@@ -144,11 +160,11 @@ fn a_record_stays_small_enough_for_a_broker() {
             net_minor: 1 << 50,
             ..Default::default()
         });
-        assert!(windows.add(QuoteResponse {
+        assert!(windows.add(&Quote::from(&QuoteResponse {
             priced_at: Some(Timestamp::default()),
             lines: lines.collect(),
             ..Default::default()
-        }));
+        })));
     }
     let records = windows.take();
     assert_eq!(records.iter().map(|record| record.quotes).sum::<i64>(), 30);
@@ -159,12 +175,12 @@ fn a_record_stays_small_enough_for_a_broker() {
 fn a_quote_of_any_clock_is_in_a_window_that_the_ledger_takes() {
     for seconds in [-62_135_596_800, -62_135_596_791, -1, 0, 253_402_300_789, 253_402_300_790, 253_402_300_799] {
         let mut windows = Windows::default();
-        assert!(windows.add(QuoteResponse {
+        assert!(windows.add(&Quote::from(&QuoteResponse {
             currency_code: "EUR".into(),
             jurisdiction: "DE".into(),
             priced_at: Some(Timestamp { seconds, nanos: 999_999_999 }),
             ..Default::default()
-        }));
+        })));
         let record = windows.take().remove(0);
         let (start, end) = (record.window_start.unwrap().seconds, record.window_end.unwrap().seconds);
         assert!(-62_135_596_800 < start && start < end && end <= 253_402_300_799, "{seconds}: {start} to {end}");

@@ -18,8 +18,15 @@ pub(crate) const WAIT: Duration = Duration::from_secs(60);
 pub(crate) const TRACEPARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 pub(crate) fn metering(kafka: &str, variables: &[(&str, &str)]) -> Program {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_metering"));
+    metering_by(&[], kafka, variables)
+}
+
+/// Metering, run by `wrapper` if that names a program.
+pub(crate) fn metering_by(wrapper: &[&str], kafka: &str, variables: &[(&str, &str)]) -> Program {
+    let words = [wrapper, &[env!("CARGO_BIN_EXE_metering")]].concat();
+    let mut command = Command::new(words[0]);
     command
+        .args(&words[1..])
         .env("HTTP_PORT", free_address().port().to_string())
         .env("ConnectionStrings__kafka", kafka)
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
