@@ -3,10 +3,12 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -98,53 +100,36 @@ func TestConsumptionStartsWhereTheLogAllows(t *testing.T) {
 
 // A log that ends too early is waited for as long as patience lasts, anew after each time that it was whole.
 func TestAShortLogIsWaitedFor(t *testing.T) {
-	r := &retiring{}
-	u := consumer(nil, nil)
-	u.Book, u.Patience = r, time.Hour
-	next := map[int32]ledger.Position{0: {Offset: 10}}
-	for range 2 {
-		if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil || len(r.to) != 0 {
-			t.Fatalf("%v, retired %v", err, r.to)
+	synctest.Test(t, func(t *testing.T) {
+		r := &retiring{}
+		u := consumer(nil, nil)
+		u.Book, u.Patience = r, time.Hour
+		next := map[int32]ledger.Position{0: {Offset: 10}}
+		waits := func() {
+			t.Helper()
+			if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil || len(r.to) != 0 {
+				t.Fatalf("%v, retired %v", err, r.to)
+			}
 		}
-	}
-	if start, err := u.start(t.Context(), ends{newest: 10}, 0, "", next); err != nil || start != 10 || len(u.short) != 0 {
-		t.Errorf("starts at %d, %v, %v", start, err, u.short)
-	}
-	if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil {
-		t.Error("not waited for again")
-	}
-	u.short[0] = time.Now().Add(-2 * time.Hour)
-	if start, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err != nil || start != 9 || len(r.to) != 1 {
-		t.Errorf("starts at %d, %v, retired %v", start, err, r.to)
-	}
+		waits()
+		time.Sleep(time.Hour - 1)
+		waits()
+		if start, err := u.start(t.Context(), ends{newest: 10}, 0, "", next); err != nil || start != 10 {
+			t.Errorf("starts at %d, %v", start, err)
+		}
+		waits()
+		time.Sleep(time.Hour - 1)
+		waits()
+		time.Sleep(1)
+		if start, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err != nil || start != 9 || len(r.to) != 1 {
+			t.Errorf("starts at %d, %v, retired %v", start, err, r.to)
+		}
+	})
 }
 
-// A batch has at most maxBatch records, and does not wait for more than come.
-func TestBatchesAreGathered(t *testing.T) {
-	u := consumer(nil, nil)
-	merged := make(chan *sarama.ConsumerMessage, 2*maxBatch)
-	for n := range maxBatch + 1 {
-		merged <- message(0, int64(n), "EUR")
-	}
-	for _, want := range []int{maxBatch, 1, 0} {
-		began := time.Now()
-		batch, err := u.gather(t.Context(), merged)
-		if err != nil || len(batch) != want {
-			t.Errorf("%d records, %v; want %d", len(batch), err, want)
-		}
-		if want == 0 && time.Since(began) < idleWait {
-			t.Errorf("nothing came for %v only", time.Since(began))
-		}
-	}
-	ended, cancel := context.WithCancelCause(t.Context())
-	cancel(errOtherTopic)
-	if _, err := u.gather(ended, merged); err != errOtherTopic {
-		t.Errorf("ended with %v", err)
-	}
-}
-
-// What is exactly as long as it may be is kept whole.
+// What is exactly as long as it may be is kept whole. Of a long reason the first kilobyte is.
 func TestDeadLettersAtTheLimits(t *testing.T) {
+	const kB = 1024
 	header := func(size int) []*sarama.RecordHeader {
 		return []*sarama.RecordHeader{{Key: []byte("a"), Value: make([]byte, size-1)}}
 	}
@@ -152,18 +137,27 @@ func TestDeadLettersAtTheLimits(t *testing.T) {
 		record sarama.ConsumerMessage
 		whole  bool
 	}{
-		"key":           {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey)}, true},
-		"longer key":    {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey+1)}, false},
-		"header":        {sarama.ConsumerMessage{Headers: header(maxDeadHeaders)}, true},
-		"longer header": {sarama.ConsumerMessage{Headers: header(maxDeadHeaders + 1)}, false},
+		"value":         {sarama.ConsumerMessage{Value: make([]byte, 512*kB)}, true},
+		"longer value":  {sarama.ConsumerMessage{Value: make([]byte, 512*kB+1)}, false},
+		"key":           {sarama.ConsumerMessage{Key: make([]byte, 64*kB)}, true},
+		"longer key":    {sarama.ConsumerMessage{Key: make([]byte, 64*kB+1)}, false},
+		"header":        {sarama.ConsumerMessage{Headers: header(64 * kB)}, true},
+		"longer header": {sarama.ConsumerMessage{Headers: header(64*kB + 1)}, false},
 	} {
-		dead := consumer(nil, nil).deadLetter(&c.record, fmt.Errorf("poison"))
+		dead := consumer(nil, nil).deadLetter(&c.record, errors.New(strings.Repeat("r", kB+1)))
 		names := map[string]string{}
 		for _, h := range dead.Headers {
 			names[h.Name] = h.Value
 		}
-		if _, cut := names[truncatedFrom]; cut == c.whole || (len(dead.Key) == len(c.record.Key) && len(names["a"]) == len(c.record.Headers)*(maxDeadHeaders-1)) != c.whole {
-			t.Errorf("%s: cut %t", name, cut)
+		kept := len(dead.Key) == len(c.record.Key) && len(dead.Value) == len(c.record.Value)
+		for _, h := range c.record.Headers {
+			kept = kept && names[string(h.Key)] == string(h.Value)
+		}
+		if _, cut := names[truncatedFrom]; cut == c.whole || kept != c.whole {
+			t.Errorf("%s: cut %t, kept whole %t", name, cut, kept)
+		}
+		if n := len(names["dead-letter-reason"]); n != kB {
+			t.Errorf("%s: %d bytes of the reason", name, n)
 		}
 	}
 }

@@ -59,11 +59,7 @@ func (p *Producer) Claim(ctx context.Context) error {
 		return nil
 	}
 	p.abandon()
-	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, func(late *connection) {
-		if late != nil {
-			late.abandon()
-		}
-	})
+	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, (*connection).abandon)
 	if err != nil {
 		return err
 	}
@@ -106,10 +102,8 @@ func (p *Producer) Close() {
 }
 
 func (p *Producer) abandon() {
-	if p.current != nil {
-		p.current.abandon()
-		p.current = nil
-	}
+	p.current.abandon()
+	p.current = nil
 }
 
 // connect connects, and claims the place if there is one.
@@ -124,15 +118,21 @@ func connect(b Broker, place string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
+	producer, err := settled(func() (sarama.SyncProducer, error) { return sarama.NewSyncProducerFromClient(client) })
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	return &connection{client, producer}, nil
+}
+
+// settled returns what open returns, once the broker has ended the transaction of the one before; it waits for that as long as
+// publishTimeout.
+func settled[T any](open func() (T, error)) (T, error) {
 	for ending := time.Now().Add(publishTimeout); ; time.Sleep(settling) {
-		producer, err := sarama.NewSyncProducerFromClient(client)
-		if err == nil {
-			return &connection{client, producer}, nil
-		}
-		// The broker ends the transaction of the one before first.
+		opened, err := open()
 		if !errors.Is(err, sarama.ErrConcurrentTransactions) || time.Now().After(ending) {
-			client.Close()
-			return nil, err
+			return opened, err
 		}
 	}
 }
@@ -168,8 +168,11 @@ func fenced(err error) error {
 }
 
 // abandon closes the client first, so that no message of this producer is sent after those of its successor. It does not wait,
-// because a producer that has lost its broker may take long to close.
+// because a producer that has lost its broker may take long to close. Without a connection there is nothing to do.
 func (c *connection) abandon() {
+	if c == nil {
+		return
+	}
 	go func() {
 		c.client.Close()
 		c.producer.Close()

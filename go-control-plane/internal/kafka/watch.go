@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -20,14 +21,29 @@ type watcher struct {
 	client     sarama.Client
 	topicID    string
 	partitions []int32
-	// positions are the next offsets to book, in the order of partitions; those in booked are the ledger's.
-	positions, booked []atomic.Int64
+	// reached is how far each partition is.
+	reached map[int32]*progress
+}
+
+// progress is how far a partition is: position is the next offset to book, as far as it is known, booked the ledger's offset.
+type progress struct{ position, booked atomic.Int64 }
+
+// watch ends the consumption with stop when it must end.
+func (w watcher) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	err := w.run(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	stop(err)
+	// The partitions' consumers may take as long to end as the broker may to answer.
+	if !errors.Is(err, errOtherTopic) && !errors.Is(err, ledger.ErrOffsetWentBack) {
+		w.Healthy(err)
+	}
 }
 
 // run watches until ctx is done. It returns an error when the consumption must end.
 func (w watcher) run(ctx context.Context) error {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
+	tick := time.Tick(watchInterval)
 	for {
 		seen, err := within(ctx, answerTimeout, func() (sight, error) { return w.look(ctx) }, func(sight) {})
 		if err != nil {
@@ -38,7 +54,7 @@ func (w watcher) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-tick:
 		}
 	}
 }
@@ -62,20 +78,21 @@ func (w watcher) look(ctx context.Context) (sight, error) {
 	}
 	ends := map[int32]int64{}
 	var lag int64
-	for slot, partition := range w.partitions {
+	for _, partition := range w.partitions {
 		newest, err := w.client.GetOffset(w.Topic, partition, sarama.OffsetNewest)
 		if err != nil {
 			return sight{}, err
 		}
 		ends[partition] = newest
-		position := w.positions[slot].Load()
+		reached := &w.reached[partition].position
+		position := reached.Load()
 		if position < newest {
 			next, err := w.skip(partition, position)
 			if err != nil {
 				return sight{}, err
 			}
 			// A record may have been booked meanwhile, whose offset is further.
-			w.positions[slot].CompareAndSwap(position, next)
+			reached.CompareAndSwap(position, next)
 			position = next
 		}
 		lag += max(0, newest-position)
@@ -90,17 +107,17 @@ func (w watcher) look(ctx context.Context) (sight, error) {
 // wentBack returns an error if the ledger has an offset before that which was booked. While the ledger's store is away, this
 // tells nothing; what is booked then is compared again.
 func (w watcher) wentBack(ctx context.Context) error {
-	booked := make([]int64, len(w.booked))
-	for slot := range w.booked {
-		booked[slot] = w.booked[slot].Load()
+	booked := map[int32]int64{}
+	for partition, at := range w.reached {
+		booked[partition] = at.booked.Load()
 	}
 	stored, err := w.Book.Positions(ctx, w.Topic)
 	if err != nil {
 		return nil
 	}
-	for slot, partition := range w.partitions {
-		if now := stored[partition].Offset; now < booked[slot] {
-			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, booked[slot], now, ledger.ErrOffsetWentBack)
+	for partition, before := range booked {
+		if now := stored[partition].Offset; now < before {
+			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, before, now, ledger.ErrOffsetWentBack)
 		}
 	}
 	return nil

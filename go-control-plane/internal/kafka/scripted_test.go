@@ -1,0 +1,55 @@
+package kafka
+
+import (
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// script is what a broker says of the topic "usage", for what a real broker says too seldom to wait for it. It says nothing where
+// it has no answer.
+type script struct {
+	id         sarama.Uuid
+	partitions int32
+	offsets    sarama.MockResponse
+	fetches    sarama.MockResponse
+}
+
+// start starts a broker that follows the script, until the test ends.
+func (s script) start(t *testing.T) Broker {
+	t.Helper()
+	b := sarama.NewMockBroker(t, 1)
+	t.Cleanup(b.Close)
+	// A fetch is answered at once, also when there is nothing: without this, one would follow on the other.
+	b.SetLatency(time.Millisecond)
+	metadata := &sarama.MetadataResponse{Version: 10, ControllerID: 1}
+	metadata.AddBroker(b.Addr(), 1)
+	metadata.AddTopic("usage", sarama.ErrNoError).Uuid = s.id
+	for partition := range s.partitions {
+		metadata.AddTopicPartition("usage", partition, 1, []int32{1}, []int32{1}, nil, sarama.ErrNoError)
+	}
+	answers := map[string]sarama.MockResponse{
+		"ApiVersionsRequest": sarama.NewMockApiVersionsResponse(t).SetApiKeys(nil),
+		"MetadataRequest":    sarama.NewMockWrapper(metadata),
+	}
+	if s.offsets != nil {
+		answers["OffsetRequest"] = s.offsets
+	}
+	if s.fetches != nil {
+		answers["FetchRequest"] = s.fetches
+	}
+	b.SetHandlerByMap(answers)
+	return Broker{Addresses: []string{b.Addr()}}
+}
+
+// client is a client of a broker, until the test ends.
+func client(t *testing.T, broker Broker) sarama.Client {
+	t.Helper()
+	c, err := sarama.NewClient(broker.Addresses, broker.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
