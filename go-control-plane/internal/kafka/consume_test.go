@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"go.uber.org/goleak"
@@ -72,46 +72,137 @@ func TestConsumptionThatCannotBeginIsBadHealth(t *testing.T) {
 	}
 }
 
+// fetched has records from one offset up to another one, which is the end of the log.
+func fetched(t *testing.T, from, end int64) *sarama.MockFetchResponse {
+	records := sarama.NewMockFetchResponse(t, 2).SetHighWaterMark("usage", 0, end)
+	for offset := from; offset < end; offset++ {
+		records.SetMessage("usage", 0, offset, sarama.StringEncoder("EUR"))
+	}
+	return records
+}
+
+// wait returns what comes from a channel, or fails the test.
+func wait[T any](t *testing.T, what string, from <-chan T) (value T) {
+	t.Helper()
+	select {
+	case value = <-from:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("not within 30 s: %s", what)
+	}
+	return value
+}
+
 // Consumption begins at the ledger's position, and tells the ledger so with the first batch, without what an earlier
 // consumption knew. What is booked moves its position on. Nothing of it is left running when it ends.
 func TestAConsumption(t *testing.T) {
-	records := sarama.NewMockFetchResponse(t, 2).SetHighWaterMark("usage", 0, 9)
-	for offset := int64(5); offset < 9; offset++ {
-		records.SetMessage("usage", 0, offset, sarama.StringEncoder("EUR"))
-	}
-	broker := script{partitions: 1, offsets: between(t, 3, 9), fetches: records}.start(t)
+	broker := script{partitions: 1, offsets: between(t, 3, 9), fetches: fetched(t, 5, 9)}.start(t)
 	for name, c := range map[string]struct {
 		at    map[int32]ledger.Position
 		first map[int32]int64
 	}{
-		"begins":  {map[int32]ledger.Position{}, map[int32]int64{}},
-		"goes on": {map[int32]ledger.Position{0: {Offset: 7}}, map[int32]int64{0: 7}},
+		"begins":               {map[int32]ledger.Position{}, map[int32]int64{}},
+		"goes on":              {map[int32]ledger.Position{0: {Offset: 5}}, map[int32]int64{0: 5}},
+		"has one left to book": {map[int32]ledger.Position{0: {Offset: 8}}, map[int32]int64{0: 8}},
 	} {
 		before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
 		r := &reading{c.at, nil, make(chan ledger.Batch)}
 		u := consumer(nil, nil)
 		u.Broker, u.Book, u.known = broker, r, map[int32]int64{0: 4}
 		ctx, cancel := context.WithCancel(t.Context())
-		var succeeded atomic.Int64
+		succeeded := make(chan struct{}, 100)
 		ended := make(chan error, 1)
-		go func() { ended <- u.consume(ctx, func() { succeeded.Add(1) }) }()
-		first, next := <-r.batches, int64(0)
+		go func() { ended <- u.consume(ctx, func() { succeeded <- struct{}{} }) }()
+		first := wait(t, "the first batch", r.batches)
 		if fmt.Sprint(first.From) != fmt.Sprint(c.first) {
 			t.Errorf("%s: the first batch goes on from %v", name, first.From)
 		}
-		for next = first.Next[0]; next < 9; {
-			b := <-r.batches
+		for next := first.Next[0]; next < 9; {
+			b := wait(t, "the next batch", r.batches)
 			if b.From[0] != next {
 				t.Errorf("%s: after %d a batch goes on from %d", name, next, b.From[0])
 			}
 			next = b.Next[0]
 		}
+		wait(t, "it is told", succeeded)
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) || succeeded.Load() == 0 {
-			t.Errorf("%s: ended with %v after %d successes", name, err, succeeded.Load())
+		if err := wait(t, "the end", ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: ended with %v", name, err)
 		}
 		if err := goleak.Find(before, ofTheBroker); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Where there is nothing to book the lag is 0 from the first look on, nothing is booked, and health is good all the same.
+func TestAnIdleConsumption(t *testing.T) {
+	u := consumer(nil, nil)
+	u.Broker = script{partitions: 1, offsets: between(t, 3, 9), fetches: fetched(t, 9, 9)}.start(t)
+	r := &reading{map[int32]ledger.Position{0: {Offset: 9}}, nil, make(chan ledger.Batch, 100)}
+	u.Book = r
+	u.lag.Store(-1)
+	ctx, cancel := context.WithCancel(t.Context())
+	succeeded := make(chan struct{}, 100)
+	ended := make(chan error, 1)
+	go func() { ended <- u.consume(ctx, func() { succeeded <- struct{}{} }) }()
+	wait(t, "a sign of life", succeeded)
+	cancel()
+	if err := wait(t, "the end", ended); !errors.Is(err, context.Canceled) || len(r.batches) != 0 || u.Stats().Lag != 0 {
+		t.Errorf("ended with %v, %d batches, lag %d", err, len(r.batches), u.Stats().Lag)
+	}
+}
+
+// refusing is a ledger that cannot book.
+type refusing struct{ reading }
+
+func (*refusing) Apply(context.Context, ledger.Batch) (ledger.Booked, error) {
+	return ledger.Booked{}, errAway
+}
+
+// A ledger that fails ends the consumption at once, though the broker has more, and though nobody else ends it.
+func TestALedgerThatFailsEndsTheConsumption(t *testing.T) {
+	u := consumer(nil, nil)
+	u.Broker, u.Book = script{partitions: 1, offsets: between(t, 3, 9), fetches: fetched(t, 3, 9)}.start(t), &refusing{}
+	ended := make(chan error, 1)
+	go func() { ended <- u.consume(t.Context(), func() { t.Error("told as a success") }) }()
+	if err := wait(t, "the end", ended); err != errAway {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// Once the broker names another topic, nothing more is booked: it may be of either.
+func TestNothingIsBookedOfATopicThatIsAnotherOne(t *testing.T) {
+	b := silent(t)
+	s := script{id: sarama.Uuid{1}, partitions: 1, offsets: between(t, 0, 2*maxBatch), fetches: fetched(t, 0, 2*maxBatch)}
+	s.follow(t, b)
+	r := &reading{nil, nil, make(chan ledger.Batch)}
+	u := consumer(nil, nil)
+	u.Broker, u.Book = Broker{Addresses: []string{b.Addr()}}, r
+	ended := make(chan error, 1)
+	go func() { ended <- u.consume(t.Context(), func() { s.id = sarama.Uuid{2}; s.follow(t, b) }) }()
+	wait(t, "the first batch", r.batches)
+	select {
+	case <-r.batches:
+		t.Error("a batch is booked")
+	case err := <-ended:
+		if err != errOtherTopic {
+			t.Errorf("ended with %v", err)
+		}
+	}
+}
+
+// A consumption that cannot begin with one partition leaves none of the others running.
+func TestHalfAConsumptionIsEnded(t *testing.T) {
+	offsets := between(t, 3, 9).SetOffset("usage", 1, sarama.OffsetOldest, 3).SetOffset("usage", 1, sarama.OffsetNewest, 4)
+	broker := script{partitions: 2, offsets: offsets, fetches: fetched(t, 3, 9)}.start(t)
+	before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
+	u := consumer(nil, nil)
+	u.Broker, u.Book = broker, &reading{at: map[int32]ledger.Position{1: {Offset: 5}}}
+	u.Patience = 0
+	if err := u.consume(t.Context(), func() {}); !errors.Is(err, errAway) {
+		t.Errorf("ended with %v", err)
+	}
+	if err := goleak.Find(before, ofTheBroker); err != nil {
+		t.Error(err)
 	}
 }

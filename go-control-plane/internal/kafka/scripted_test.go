@@ -19,19 +19,27 @@ type script struct {
 // start starts a broker that follows the script, until the test ends.
 func (s script) start(t *testing.T) Broker {
 	t.Helper()
-	b := sarama.NewMockBroker(t, 1)
-	t.Cleanup(b.Close)
-	// A fetch is answered at once, also when there is nothing: without this, one would follow on the other.
-	b.SetLatency(time.Millisecond)
-	metadata := &sarama.MetadataResponse{Version: 10, ControllerID: 1}
-	metadata.AddBroker(b.Addr(), 1)
-	metadata.AddTopic("usage", sarama.ErrNoError).Uuid = s.id
-	for partition := range s.partitions {
-		metadata.AddTopicPartition("usage", partition, 1, []int32{1}, []int32{1}, nil, sarama.ErrNoError)
+	b := silent(t)
+	s.follow(t, b)
+	return Broker{Addresses: []string{b.Addr()}}
+}
+
+// follow makes a broker follow the script from now on.
+func (s script) follow(t *testing.T, b *sarama.MockBroker) {
+	// Writing a response changes it, so each request gets one of its own.
+	metadata := make([]any, 200)
+	for n := range metadata {
+		response := &sarama.MetadataResponse{Version: 10, ControllerID: 1}
+		response.AddBroker(b.Addr(), 1)
+		response.AddTopic("usage", sarama.ErrNoError).Uuid = s.id
+		for partition := range s.partitions {
+			response.AddTopicPartition("usage", partition, 1, []int32{1}, []int32{1}, nil, sarama.ErrNoError)
+		}
+		metadata[n] = response
 	}
 	answers := map[string]sarama.MockResponse{
 		"ApiVersionsRequest": sarama.NewMockApiVersionsResponse(t).SetApiKeys(nil),
-		"MetadataRequest":    sarama.NewMockWrapper(metadata),
+		"MetadataRequest":    sarama.NewMockSequence(metadata...),
 	}
 	if s.offsets != nil {
 		answers["OffsetRequest"] = s.offsets
@@ -40,7 +48,16 @@ func (s script) start(t *testing.T) Broker {
 		answers["FetchRequest"] = s.fetches
 	}
 	b.SetHandlerByMap(answers)
-	return Broker{Addresses: []string{b.Addr()}}
+}
+
+// silent is a broker without a script.
+func silent(t *testing.T) *sarama.MockBroker {
+	t.Helper()
+	b := sarama.NewMockBroker(t, 1)
+	t.Cleanup(b.Close)
+	// A fetch is answered at once, also when there is nothing: without this, one would follow on the other.
+	b.SetLatency(time.Millisecond)
+	return b
 }
 
 // client is a client of a broker, until the test ends.

@@ -173,6 +173,15 @@ func (b Broker) topicID(client sarama.Client, topic string) (string, error) {
 	return idOf(response, topic)
 }
 
+// still returns an error unless a topic has this id.
+func (b Broker) still(client sarama.Client, topic, id string) error {
+	now, err := b.topicID(client, topic)
+	if err == nil && now != id {
+		return errOtherTopic
+	}
+	return err
+}
+
 func idOf(response *sarama.MetadataResponse, topic string) (string, error) {
 	for _, t := range response.Topics {
 		if t.Name != topic {

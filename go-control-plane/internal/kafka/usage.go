@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -184,8 +183,8 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		}
 		if len(batch) > 0 {
 			// A topic's id never comes back: what was fetched before the broker names this one was fetched from it.
-			if now, err := u.Broker.topicID(client, u.Topic); err != nil || now != topicID {
-				return cmp.Or(err, errOtherTopic)
+			if err := u.Broker.still(client, u.Topic, topicID); err != nil {
+				return err
 			}
 			if err := u.bookAll(ctx, topicID, batch); err != nil {
 				return err

@@ -98,8 +98,8 @@ func (w watcher) look(ctx context.Context) (sight, error) {
 		lag += max(0, newest-position)
 	}
 	// Asked last: the ends are those of this topic.
-	if now, err := w.Broker.topicID(w.client, w.Topic); err != nil || now != w.topicID {
-		return sight{}, cmp.Or(err, errOtherTopic)
+	if err := w.Broker.still(w.client, w.Topic, w.topicID); err != nil {
+		return sight{}, err
 	}
 	return sight{ends, lag}, nil
 }

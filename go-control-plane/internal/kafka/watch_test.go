@@ -109,11 +109,11 @@ func TestALookMeasuresTheLag(t *testing.T) {
 
 // What is seen is kept: the lag for who asks, the ends for the time when the topic is another one.
 func TestWhatTheWatcherSeesIsKept(t *testing.T) {
-	offsets := sarama.NewMockOffsetResponse(t).SetOffset("usage", 0, sarama.OffsetNewest, 20)
-	fetched := &sarama.FetchResponse{Version: 10}
-	fetched.AddRecordBatch("usage", 0, nil, sarama.StringEncoder("EUR"), 15, 1, false)
-	broker := script{id: sarama.Uuid{1}, partitions: 1, offsets: offsets, fetches: sarama.NewMockWrapper(fetched)}.start(t)
 	for topicID, same := range map[string]bool{"AQAAAAAAAAAAAAAAAAAAAA": true, "AgAAAAAAAAAAAAAAAAAAAA": false} {
+		offsets := sarama.NewMockOffsetResponse(t).SetOffset("usage", 0, sarama.OffsetNewest, 20)
+		fetched := &sarama.FetchResponse{Version: 10}
+		fetched.AddRecordBatch("usage", 0, nil, sarama.StringEncoder("EUR"), 15, 1, false)
+		broker := script{id: sarama.Uuid{1}, partitions: 1, offsets: offsets, fetches: sarama.NewMockWrapper(fetched)}.start(t)
 		u := consumer(nil, nil)
 		u.Broker, u.Book = broker, &stuck{}
 		w := watcher{u, client(t, broker), topicID, []int32{0}, map[int32]*progress{0: {}}}

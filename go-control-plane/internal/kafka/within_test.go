@@ -37,6 +37,7 @@ func TestAnAnswerIsWaitedForWithinLimits(t *testing.T) {
 				t.Errorf("%s: %d, %v after %v", name, answer, err, time.Since(began))
 			}
 			time.Sleep(2 * limit)
+			synctest.Wait()
 			if (late == 7) != c.late {
 				t.Errorf("%s: %d came late", name, late)
 			}
