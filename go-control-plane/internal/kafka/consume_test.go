@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	"go.uber.org/goleak"
 
 	"hybrid/control-plane/internal/ledger"
 )
@@ -104,7 +103,7 @@ func TestAConsumption(t *testing.T) {
 		"goes on":              {map[int32]ledger.Position{0: {Offset: 5}}, map[int32]int64{0: 5}},
 		"has one left to book": {map[int32]ledger.Position{0: {Offset: 8}}, map[int32]int64{0: 8}},
 	} {
-		before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
+		nothingIsLeft := noLeak(t)
 		r := &reading{c.at, nil, make(chan ledger.Batch)}
 		u := consumer(nil, nil)
 		u.Broker, u.Book, u.known = broker, r, map[int32]int64{0: 4}
@@ -128,9 +127,7 @@ func TestAConsumption(t *testing.T) {
 		if err := wait(t, "the end", ended); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: ended with %v", name, err)
 		}
-		if err := goleak.Find(before, ofTheBroker); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		nothingIsLeft()
 	}
 }
 
@@ -195,14 +192,12 @@ func TestNothingIsBookedOfATopicThatIsAnotherOne(t *testing.T) {
 func TestHalfAConsumptionIsEnded(t *testing.T) {
 	offsets := between(t, 3, 9).SetOffset("usage", 1, sarama.OffsetOldest, 3).SetOffset("usage", 1, sarama.OffsetNewest, 4)
 	broker := script{partitions: 2, offsets: offsets, fetches: fetched(t, 3, 9)}.start(t)
-	before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
+	nothingIsLeft := noLeak(t)
 	u := consumer(nil, nil)
 	u.Broker, u.Book = broker, &reading{at: map[int32]ledger.Position{1: {Offset: 5}}}
 	u.Patience = 0
 	if err := u.consume(t.Context(), func() {}); !errors.Is(err, errAway) {
 		t.Errorf("ended with %v", err)
 	}
-	if err := goleak.Find(before, ofTheBroker); err != nil {
-		t.Error(err)
-	}
+	nothingIsLeft()
 }

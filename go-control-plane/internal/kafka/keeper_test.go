@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/IBM/sarama"
-	"go.uber.org/goleak"
 )
 
 // operator is a cluster that notes which topics are made and given their settings; or it refuses.
@@ -109,29 +108,37 @@ func TestRefusedSettingsAreReportedOnce(t *testing.T) {
 	}
 }
 
-// A look names the broker, or the topic, that is at fault, and leaves nothing running.
+// A look names the broker, or the topic, that is at fault, and leaves nothing running; the next one can follow.
 func TestALookSaysWhatIsAtFault(t *testing.T) {
-	mock := sarama.NewMockBroker(t, 1)
-	defer mock.Close()
-	mock.SetHandlerByMap(map[string]sarama.MockResponse{
-		"MetadataRequest": sarama.NewMockMetadataResponse(t).SetBroker(mock.Addr(), 1).SetLeader("usage", 0, 1),
+	standIn, cluster := sarama.NewMockBroker(t, 1), silent(t)
+	defer standIn.Close()
+	standIn.SetHandlerByMap(map[string]sarama.MockResponse{
+		"MetadataRequest": sarama.NewMockMetadataResponse(t).SetBroker(standIn.Addr(), 1).SetLeader("usage", 0, 1),
 	})
+	refused := &sarama.CreateTopicsResponse{Version: 5, TopicErrors: map[string]*sarama.TopicError{"catalog": {Err: sarama.ErrTopicAuthorizationFailed}},
+		TopicResults: map[string]*sarama.CreatableTopicResult{"catalog": {}}}
+	script{partitions: 1, more: map[string]sarama.MockResponse{"CreateTopicsRequest": sarama.NewMockWrapper(refused)}}.follow(t, cluster)
+	headless := silent(t)
+	script{partitions: 1, headless: true}.follow(t, headless)
 	for name, c := range map[string]struct {
-		address string
-		topics  []Topic
-		says    string
+		broker Broker
+		topics []Topic
+		says   string
 	}{
-		"all there":   {mock.Addr(), []Topic{{Name: "usage"}}, ""},
-		"one absent":  {mock.Addr(), []Topic{{Name: "usage"}, {Name: "catalog"}}, "topic catalog"},
-		"broker away": {"127.0.0.1:1", nil, "127.0.0.1:1"},
+		"in memory, all there":  {Broker{[]string{standIn.Addr()}, true}, []Topic{{Name: "usage"}}, ""},
+		"in memory, one absent": {Broker{[]string{standIn.Addr()}, true}, []Topic{{Name: "usage"}, {Name: "catalog"}}, "topic catalog"},
+		"all there":             {Broker{[]string{cluster.Addr()}, false}, nil, ""},
+		"one is not allowed":    {Broker{[]string{cluster.Addr()}, false}, []Topic{{Name: "catalog"}}, "topic catalog"},
+		"no controller":         {Broker{[]string{headless.Addr()}, false}, nil, sarama.ErrControllerNotAvailable.Error()},
+		"the broker is away":    {Broker{[]string{"127.0.0.1:1"}, true}, nil, "127.0.0.1:1"},
 	} {
-		before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
-		k := &Keeper{Broker: Broker{Addresses: []string{c.address}, StandIn: true}, Topics: c.topics}
-		if err := k.look(t.Context()); (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
-			t.Errorf("%s: %v", name, err)
+		nothingIsLeft := noLeak(t)
+		k := &Keeper{Broker: c.broker, Topics: c.topics}
+		for range 2 {
+			if err := k.look(t.Context()); (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
-		if err := goleak.Find(before, ofTheBroker); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		nothingIsLeft()
 	}
 }

@@ -62,6 +62,7 @@ func TestConsumptionStartsWhereTheLogAllows(t *testing.T) {
 		"lost its end, in memory":  {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 10}, standIn: true, start: 0, retired: "[{0 }]", says: "lost records that were booked"},
 		"made anew":                {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 0, retired: "[{0 b}]", missing: 7, says: "made anew"},
 		"made anew, and pruned":    {log: ends{oldest: 2, newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 2, retired: "[{0 b}]", missing: 9, says: "made anew"},
+		"made anew, all booked":    {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 12, TopicID: "a"}, topicID: "b", start: 0, retired: "[{0 b}]", says: "made anew"},
 		"made anew, end not known": {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "z"}, topicID: "b", start: 0, retired: "[{0 b}]", says: "made anew"},
 		"no id noted yet":          {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5}, topicID: "b", start: 5},
 		"the broker tells no id":   {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, start: 5},
@@ -158,6 +159,31 @@ func TestDeadLettersAtTheLimits(t *testing.T) {
 		}
 		if n := len(names["dead-letter-reason"]); n != kB {
 			t.Errorf("%s: %d bytes of the reason", name, n)
+		}
+	}
+}
+
+// What is stripped is all but why and where from; a dead letter that has nothing else cannot lose more.
+func TestStripping(t *testing.T) {
+	why, other, cut := outbox.Header{Name: "dead-letter-reason", Value: "poison"}, outbox.Header{Name: "ce_id", Value: "1"}, outbox.Header{Name: truncatedFrom, Value: "99"}
+	for name, c := range map[string]struct {
+		dead    outbox.Message
+		headers []outbox.Header
+	}{
+		"a key":              {outbox.Message{Key: []byte("123"), Headers: []outbox.Header{why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "3"}}},
+		"a key and a value":  {outbox.Message{Key: []byte("123"), Value: []byte("45"), Headers: []outbox.Header{why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "5"}}},
+		"another header":     {outbox.Message{Headers: []outbox.Header{other, why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "0"}}},
+		"one that is cut":    {outbox.Message{Value: []byte("45"), Headers: []outbox.Header{cut, why}}, []outbox.Header{cut, why}},
+		"nothing but why":    {outbox.Message{Headers: []outbox.Header{why}}, nil},
+		"nothing, since cut": {outbox.Message{Value: []byte{}, Headers: []outbox.Header{why, cut}}, nil},
+	} {
+		before := fmt.Sprint(c.dead)
+		if stripped := strip(&c.dead); stripped != (c.headers != nil) {
+			t.Errorf("%s: stripped %t", name, stripped)
+		} else if !stripped && fmt.Sprint(c.dead) != before {
+			t.Errorf("%s: %v", name, c.dead)
+		} else if stripped && (fmt.Sprint(c.dead.Headers) != fmt.Sprint(c.headers) || c.dead.Key != nil || c.dead.Value == nil || len(c.dead.Value) > 0) {
+			t.Errorf("%s: %v", name, c.dead)
 		}
 	}
 }

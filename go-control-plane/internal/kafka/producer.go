@@ -109,11 +109,7 @@ func (p *Producer) abandon() {
 // connect connects, and claims the place if there is one.
 func connect(b Broker, place string) (*connection, error) {
 	config := b.config()
-	if place != "" {
-		config.Producer.Transaction.ID = place
-		config.Producer.Transaction.Timeout = 2 * publishTimeout
-		config.Producer.Transaction.Retry.Backoff = settling
-	}
+	inTransactions(config, place)
 	client, err := sarama.NewClient(b.Addresses, config)
 	if err != nil {
 		return nil, err
@@ -124,6 +120,17 @@ func connect(b Broker, place string) (*connection, error) {
 		return nil, err
 	}
 	return &connection{client, producer}, nil
+}
+
+// inTransactions makes a producer one of the place, if there is one. A transaction outlasts the call of Publish that it is for, but
+// not by much: what comes after it is held back from readers until it ends.
+func inTransactions(config *sarama.Config, place string) {
+	if place == "" {
+		return
+	}
+	config.Producer.Transaction.ID = place
+	config.Producer.Transaction.Timeout = 2 * publishTimeout
+	config.Producer.Transaction.Retry.Backoff = settling
 }
 
 // settled returns what open returns, once the broker has ended the transaction of the one before; it waits for that as long as
@@ -179,19 +186,17 @@ func (c *connection) abandon() {
 	}()
 }
 
-// firstDurable returns the number of records before the first one that failed.
+// firstDurable returns the number of records before the first one that failed, and why that one did.
 func firstDurable(records []*sarama.ProducerMessage, err error) (int, error) {
 	var failures sarama.ProducerErrors
-	if !errors.As(err, &failures) || len(failures) == 0 {
-		return 0, err
-	}
-	failed := map[*sarama.ProducerMessage]struct{}{}
+	errors.As(err, &failures)
+	failed := map[*sarama.ProducerMessage]error{}
 	for _, f := range failures {
-		failed[f.Msg] = struct{}{}
+		failed[f.Msg] = f
 	}
 	for n, r := range records {
-		if _, bad := failed[r]; bad {
-			return n, failures[0]
+		if reason := failed[r]; reason != nil {
+			return n, reason
 		}
 	}
 	return 0, err

@@ -117,8 +117,8 @@ func TestAConnectionIsGivenUpAfterAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &line{}
 		p := NewFencedProducer(Broker{}, "relay")
-		if _, err := p.Publish(t.Context(), make([]outbox.Message, 3)); err != errUnclaimed {
-			t.Errorf("published without a claim: %v", err)
+		if n, err := p.Publish(t.Context(), make([]outbox.Message, 3)); n != 0 || err != errUnclaimed {
+			t.Errorf("%d published without a claim: %v", n, err)
 		}
 		p.current = l.connection()
 		if n, err := p.Publish(t.Context(), make([]outbox.Message, 3)); n != 3 || err != nil {
@@ -169,8 +169,8 @@ func TestAClaimEndsTheOneBefore(t *testing.T) {
 			c.producer.Close()
 		}
 		// Needs no claim, only a broker.
-		if _, err := NewProducer(Broker{}).Publish(t.Context(), nil); err == nil || err == errUnclaimed {
-			t.Errorf("published without a broker: %v", err)
+		if n, err := NewProducer(Broker{}).Publish(t.Context(), make([]outbox.Message, 3)); n != 0 || err == nil || err == errUnclaimed {
+			t.Errorf("%d published without a broker: %v", n, err)
 		}
 	})
 }
@@ -225,4 +225,46 @@ func TestARecordKeepsWhatTheMessageHas(t *testing.T) {
 	if empty := record(outbox.Message{Key: []byte{}, Value: []byte{}}); empty.Key == nil || empty.Value == nil {
 		t.Errorf("an empty value: %+v", empty)
 	}
+}
+
+// The failure that counts is that of the first record, whichever is told first: what is done about it is done to that record.
+func TestTheReasonIsThatOfTheFirstFailure(t *testing.T) {
+	records := []*sarama.ProducerMessage{{Topic: "0"}, {Topic: "1"}, {Topic: "2"}}
+	n, err := firstDurable(records, sarama.ProducerErrors{
+		{Msg: records[2], Err: sarama.ErrMessageSizeTooLarge}, {Msg: records[1], Err: errAway},
+	})
+	if n != 1 || !errors.Is(err, errAway) || isOfTheRecord(err) {
+		t.Errorf("%d durable, then %v", n, err)
+	}
+}
+
+// A transaction outlasts a call of Publish, and does not hold up readers for as long as the library's minute.
+func TestATransactionOutlastsItsCall(t *testing.T) {
+	plain, fenced := Broker{}.config(), Broker{}.config()
+	inTransactions(plain, "")
+	inTransactions(fenced, "relay")
+	if plain.Producer.Transaction.ID != "" || fenced.Producer.Transaction.ID != "relay" {
+		t.Errorf("places %q and %q", plain.Producer.Transaction.ID, fenced.Producer.Transaction.ID)
+	}
+	if timeout := fenced.Producer.Transaction.Timeout; timeout <= publishTimeout || timeout > 20*time.Second {
+		t.Errorf("a transaction ends after %v", timeout)
+	}
+	for name, config := range map[string]*sarama.Config{"without a place": plain, "with a place": fenced} {
+		if err := config.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A broker that lets nobody produce is told at once, and the connection to it is not left behind.
+func TestARefusedProducerLeavesNothing(t *testing.T) {
+	b := silent(t)
+	script{partitions: 1, more: map[string]sarama.MockResponse{
+		"InitProducerIDRequest": sarama.NewMockInitProducerIDResponse(t).SetError(sarama.ErrClusterAuthorizationFailed),
+	}}.follow(t, b)
+	nothingIsLeft := noLeak(t)
+	if n, err := NewProducer(Broker{Addresses: []string{b.Addr()}}).Publish(t.Context(), make([]outbox.Message, 3)); n != 0 || !errors.Is(err, sarama.ErrClusterAuthorizationFailed) {
+		t.Errorf("%d published, %v", n, err)
+	}
+	nothingIsLeft()
 }

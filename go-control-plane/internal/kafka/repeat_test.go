@@ -55,7 +55,8 @@ func TestConsumptionIsRepeated(t *testing.T) {
 func TestTopicsAreLookedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var health []error
-		k := &Keeper{Log: slog.New(slog.DiscardHandler), Healthy: func(err error) { health = append(health, err) }}
+		var lines bytes.Buffer
+		k := &Keeper{Log: slog.New(slog.NewTextHandler(&lines, nil)), Healthy: func(err error) { health = append(health, err) }}
 		began := time.Now()
 		var looks []time.Duration
 		ctx, cancel := context.WithTimeout(t.Context(), 3*lookInterval+lookInterval/2)
@@ -69,6 +70,9 @@ func TestTopicsAreLookedForAgain(t *testing.T) {
 		})
 		if err != nil || time.Since(began) != 3*lookInterval+lookInterval/2 || fmt.Sprint(health) != "[away <nil> <nil> <nil> <nil>]" {
 			t.Fatalf("%v after %v, health %v", err, time.Since(began), health)
+		}
+		if text := lines.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "creation of the Kafka topics recovered") {
+			t.Errorf("lines:\n%s", text)
 		}
 		if looks[0] != 0 || looks[1] == 0 || looks[1] > time.Second || fmt.Sprint(looks[2:]) != fmt.Sprint([]time.Duration{lookInterval, 2 * lookInterval, 3 * lookInterval}) {
 			t.Errorf("looked after %v", looks)

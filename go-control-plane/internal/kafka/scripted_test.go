@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
+	"go.uber.org/goleak"
 )
 
 // script is what a broker says of the topic "usage", for what a real broker says too seldom to wait for it. It says nothing where
@@ -12,8 +14,12 @@ import (
 type script struct {
 	id         sarama.Uuid
 	partitions int32
-	offsets    sarama.MockResponse
-	fetches    sarama.MockResponse
+	// headless is true for a cluster that has no controller at the moment.
+	headless bool
+	offsets  sarama.MockResponse
+	fetches  sarama.MockResponse
+	// more has answers to other requests.
+	more map[string]sarama.MockResponse
 }
 
 // start starts a broker that follows the script, until the test ends.
@@ -30,6 +36,9 @@ func (s script) follow(t *testing.T, b *sarama.MockBroker) {
 	metadata := make([]any, 200)
 	for n := range metadata {
 		response := &sarama.MetadataResponse{Version: 10, ControllerID: 1}
+		if s.headless {
+			response.ControllerID = -1
+		}
 		response.AddBroker(b.Addr(), 1)
 		response.AddTopic("usage", sarama.ErrNoError).Uuid = s.id
 		for partition := range s.partitions {
@@ -47,6 +56,7 @@ func (s script) follow(t *testing.T, b *sarama.MockBroker) {
 	if s.fetches != nil {
 		answers["FetchRequest"] = s.fetches
 	}
+	maps.Copy(answers, s.more)
 	b.SetHandlerByMap(answers)
 }
 
@@ -69,4 +79,16 @@ func client(t *testing.T, broker Broker) sarama.Client {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// noLeak returns a check that nothing runs that does not run now. The broker's own is not counted.
+func noLeak(t *testing.T) (check func()) {
+	t.Helper()
+	before, ofTheBroker := goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("github.com/IBM/sarama.(*MockBroker).serverLoop.func1")
+	return func() {
+		t.Helper()
+		if err := goleak.Find(before, ofTheBroker); err != nil {
+			t.Error(err)
+		}
+	}
 }

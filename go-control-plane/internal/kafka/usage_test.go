@@ -82,12 +82,12 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	b, p := &book{}, &publisher{}
 	u := consumer(b, p)
 	large := string(append([]byte("x"), make([]byte, 2*maxDeadValue)...))
-	err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
+	err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 40, "EUR"), message(0, 70, "x"), message(1, 2, large), message(0, 80, "USD")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	batch := b.applied[0]
-	if len(batch.Records) != 2 || batch.Records[1].Offset != 8 || batch.Next[0] != 9 || batch.Next[1] != 3 {
+	if len(batch.Records) != 2 || batch.Records[1].Offset != 80 || batch.Next[0] != 81 || batch.Next[1] != 3 {
 		t.Errorf("booked %+v", batch)
 	}
 	if len(p.published) != 2 || u.Stats().DeadLetters != 2 {
@@ -97,7 +97,7 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	for _, h := range p.published[0].Headers {
 		names[h.Name] = h.Value
 	}
-	if names["ce_id"] != "1" || names["dead-letter-reason"] != "poison" || names["dead-letter-partition"] != "0" || names["dead-letter-offset"] != "7" {
+	if names["ce_id"] != "1" || names["dead-letter-reason"] != "poison" || names["dead-letter-partition"] != "0" || names["dead-letter-offset"] != "70" {
 		t.Errorf("headers %v", names)
 	}
 	if n := len(p.published[1].Value); n != maxDeadValue {

@@ -150,7 +150,8 @@ func TestALeaderWithoutAnAnswerIsAnError(t *testing.T) {
 		"nothing of it": {&sarama.FetchResponse{Version: 10}, sarama.ErrIncompleteResponse},
 		"refused":       {refused, sarama.ErrOffsetOutOfRange},
 	} {
-		broker := script{partitions: 1, fetches: sarama.NewMockWrapper(c.fetched)}.start(t)
+		end := sarama.NewMockOffsetResponse(t).SetOffset("usage", 0, sarama.OffsetNewest, 20)
+		broker := script{partitions: 1, offsets: end, fetches: sarama.NewMockWrapper(c.fetched)}.start(t)
 		w := watcher{UsageConsumer: consumer(nil, nil), client: client(t, broker)}
 		if next, err := w.skip(0, 15); !errors.Is(err, c.err) || next != 15 {
 			t.Errorf("%s: %d, %v", name, next, err)
@@ -158,5 +159,36 @@ func TestALeaderWithoutAnAnswerIsAnError(t *testing.T) {
 		if _, err := w.skip(9, 15); err == nil {
 			t.Error("a partition without a leader has an answer")
 		}
+		// A look that does not learn what there is to book fails.
+		w.Book, w.reached, w.partitions = &stuck{}, map[int32]*progress{0: {}}, []int32{0}
+		if _, err := w.look(t.Context()); !errors.Is(err, c.err) {
+			t.Errorf("%s: a look ends with %v", name, err)
+		}
+	}
+}
+
+// A broker that goes away is an error, and one that has come back is asked again, on a new connection.
+func TestABrokerThatComesBackIsAskedAgain(t *testing.T) {
+	gone := sarama.NewMockBroker(t, 1)
+	s := script{id: sarama.Uuid{1}, partitions: 1}
+	s.follow(t, gone)
+	broker := Broker{Addresses: []string{gone.Addr()}}
+	c := client(t, broker)
+	if err := broker.still(c, "usage", "AQAAAAAAAAAAAAAAAAAAAA"); err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	if err := broker.still(c, "usage", "AQAAAAAAAAAAAAAAAAAAAA"); err == nil || err == errOtherTopic {
+		t.Errorf("a broker that is gone says %v", err)
+	}
+	w := watcher{UsageConsumer: consumer(nil, nil), client: c}
+	if next, err := w.skip(0, 15); err == nil || next != 15 {
+		t.Errorf("a broker that is gone has records from %d on, %v", next, err)
+	}
+	back := sarama.NewMockBrokerAddr(t, 1, gone.Addr())
+	defer back.Close()
+	s.follow(t, back)
+	if err := broker.still(c, "usage", "AQAAAAAAAAAAAAAAAAAAAA"); err != nil {
+		t.Errorf("a broker that is back says %v", err)
 	}
 }
