@@ -188,14 +188,37 @@ func TestNothingIsBookedOfATopicThatIsAnotherOne(t *testing.T) {
 	}
 }
 
-// A consumption that cannot begin with one partition leaves none of the others running.
+// late is a ledger that fails to move a position, but not before a condition is met.
+type late struct {
+	reading
+	met func() bool
+}
+
+func (l *late) Retire(context.Context, string, int32, ledger.Position) error {
+	for deadline := time.Now().Add(30 * time.Second); !l.met() && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	return errAway
+}
+
+// A consumption that cannot begin with one partition leaves none of the others running, though they have records to pass on.
 func TestHalfAConsumptionIsEnded(t *testing.T) {
+	b := silent(t)
 	offsets := between(t, 3, 9).SetOffset("usage", 1, sarama.OffsetOldest, 3).SetOffset("usage", 1, sarama.OffsetNewest, 4)
-	broker := script{partitions: 2, offsets: offsets, fetches: fetched(t, 3, 9)}.start(t)
+	script{partitions: 2, offsets: offsets, fetches: fetched(t, 3, 9)}.follow(t, b)
 	nothingIsLeft := noLeak(t)
 	u := consumer(nil, nil)
-	u.Broker, u.Book = broker, &reading{at: map[int32]ledger.Position{1: {Offset: 5}}}
-	u.Patience = 0
+	u.Broker, u.Patience = Broker{Addresses: []string{b.Addr()}}, 0
+	u.Book = &late{reading{at: map[int32]ledger.Position{1: {Offset: 5}}}, func() bool {
+		// The next records are fetched when the ones before have been passed on.
+		fetches := 0
+		for _, seen := range b.History() {
+			if _, fetch := seen.Request.(*sarama.FetchRequest); fetch {
+				fetches++
+			}
+		}
+		return fetches >= 2
+	}}
 	if err := u.consume(t.Context(), func() {}); !errors.Is(err, errAway) {
 		t.Errorf("ended with %v", err)
 	}

@@ -122,8 +122,8 @@ func connect(b Broker, place string) (*connection, error) {
 	return &connection{client, producer}, nil
 }
 
-// inTransactions makes a producer one of the place, if there is one. A transaction outlasts the call of Publish that it is for, but
-// not by much: what comes after it is held back from readers until it ends.
+// inTransactions makes a producer one of the place, if there is one. A transaction outlasts the call of Publish that it is for,
+// but not by much: what comes after it is held back from readers until it ends.
 func inTransactions(config *sarama.Config, place string) {
 	if place == "" {
 		return
