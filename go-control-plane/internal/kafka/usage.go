@@ -192,8 +192,7 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		}
 		succeeded()
 		for _, m := range batch {
-			reached[m.Partition].position.Store(m.Offset + 1)
-			reached[m.Partition].booked.Store(m.Offset + 1)
+			reached[m.Partition].pass(m.Offset)
 		}
 	}
 }

@@ -28,6 +28,12 @@ type watcher struct {
 // progress is how far a partition is: position is the next offset to book, as far as it is known, booked the ledger's offset.
 type progress struct{ position, booked atomic.Int64 }
 
+// pass notes that the record at an offset is booked.
+func (p *progress) pass(offset int64) {
+	p.position.Store(offset + 1)
+	p.booked.Store(offset + 1)
+}
+
 // watch ends the consumption with stop when it must end.
 func (w watcher) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	err := w.run(ctx)

@@ -68,6 +68,20 @@ type brokenAround struct{ around }
 
 func (brokenAround) GetOffset(string, int32, int64) (int64, error) { return 0, errAway }
 
+// Behind a booked record the next one is to be booked, and not the one behind that: a ledger that is there did not go back.
+func TestABookedRecordIsPassed(t *testing.T) {
+	u := consumer(nil, nil)
+	u.Book = &stuck{stored: map[int32]ledger.Position{0: {Offset: 8}}}
+	w := watcher{UsageConsumer: u, reached: map[int32]*progress{0: {}}}
+	w.reached[0].pass(7)
+	if position, booked := w.reached[0].position.Load(), w.reached[0].booked.Load(); position != 8 || booked != 8 {
+		t.Errorf("next at %d, booked up to %d", position, booked)
+	}
+	if err := w.wentBack(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // The end of the consumption ends the watch, and says nothing of the broker's health.
 func TestTheEndOfConsumptionEndsTheWatch(t *testing.T) {
 	u := consumer(nil, nil)
