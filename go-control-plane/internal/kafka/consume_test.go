@@ -143,6 +143,9 @@ func TestAnIdleConsumption(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- u.consume(ctx, func() { succeeded <- struct{}{} }) }()
 	wait(t, "a sign of life", succeeded)
+	for deadline := time.Now().Add(30 * time.Second); u.Stats().Lag == -1 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	if err := wait(t, "the end", ended); !errors.Is(err, context.Canceled) || len(r.batches) != 0 || u.Stats().Lag != 0 {
 		t.Errorf("ended with %v, %d batches, lag %d", err, len(r.batches), u.Stats().Lag)
