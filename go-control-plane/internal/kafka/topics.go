@@ -166,8 +166,6 @@ func (b Broker) topicID(client sarama.Client, topic string) (string, error) {
 	}
 	response, err := broker.GetMetadata(sarama.NewMetadataRequest(client.Config().Version, []string{topic}))
 	if err != nil {
-		// The next request opens another connection.
-		broker.Close()
 		return "", fmt.Errorf("metadata of topic %s: %w", topic, err)
 	}
 	return idOf(response, topic)
