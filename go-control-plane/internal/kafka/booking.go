@@ -20,6 +20,9 @@ import (
 	"hybrid/control-plane/internal/outbox"
 )
 
+// bookTimeout is how long the ledger may take for a batch.
+const bookTimeout = 30 * time.Second
+
 var tracer = otel.Tracer("hybrid/control-plane/kafka")
 
 // bookAll books records of the topic with this id. Where the ledger refuses one for what it is, each is booked alone, and one
@@ -65,7 +68,7 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 		if offset, known := u.known[m.Partition]; known {
 			batch.From[m.Partition] = offset
 		}
-		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, headers(m.Headers)), "process "+u.Topic,
+		spanCtx, span := tracer.Start(otel.GetTextMapPropagator().Extract(ctx, carrier(m.Headers)), "process "+u.Topic,
 			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 				attribute.String("messaging.system", "kafka"),
 				attribute.String("messaging.operation.name", "process"),
@@ -94,23 +97,18 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 		batch.Records = append(batch.Records, ledger.Record{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Window: window})
 	}
 	// The offset moves only past records that are safe elsewhere. After a crash in between, a dead letter is published twice.
-	if len(dead) > 0 {
-		if err := u.publishDead(ctx, dead); err != nil {
-			return fmt.Errorf("dead letters: %w", err)
-		}
-		u.deadLetters.Add(int64(len(dead)))
-		for _, line := range report {
-			line()
-		}
+	if err := u.publishDead(ctx, dead); err != nil {
+		return fmt.Errorf("dead letters: %w", err)
 	}
-	limited, cancel := context.WithTimeout(work, 30*time.Second)
+	u.deadLetters.Add(int64(len(dead)))
+	for _, line := range report {
+		line()
+	}
+	limited, cancel := context.WithTimeout(work, bookTimeout)
 	defer cancel()
 	booked, err := u.Book.Apply(limited, batch)
 	if err != nil {
 		return err
-	}
-	if u.known == nil {
-		u.known = map[int32]int64{}
 	}
 	maps.Copy(u.known, batch.Next)
 	u.records.Add(int64(booked.Records))
@@ -121,26 +119,11 @@ func (u *UsageConsumer) book(ctx context.Context, topicID string, messages []*sa
 	return nil
 }
 
-// headers is the headers of a record as a carrier for a propagator, which only reads them.
-type headers []*sarama.RecordHeader
-
-var _ propagation.TextMapCarrier = headers(nil)
-
-func (h headers) Get(name string) string {
-	for _, header := range h {
-		if string(header.Key) == name {
-			return string(header.Value)
-		}
+// carrier has the headers of a record for a propagator.
+func carrier(headers []*sarama.RecordHeader) propagation.MapCarrier {
+	c := propagation.MapCarrier{}
+	for _, h := range headers {
+		c.Set(string(h.Key), string(h.Value))
 	}
-	return ""
-}
-
-func (h headers) Set(string, string) {}
-
-func (h headers) Keys() []string {
-	names := make([]string, len(h))
-	for i, header := range h {
-		names[i] = string(header.Key)
-	}
-	return names
+	return c
 }

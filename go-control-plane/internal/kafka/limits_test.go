@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,8 +144,8 @@ func TestALedgerThatWentBackIsSeen(t *testing.T) {
 	} {
 		u := consumer(nil, nil)
 		u.Book = &stuck{stored: c.stored}
-		w := watcher{UsageConsumer: u, partitions: []int32{3}, booked: make([]atomic.Int64, 1)}
-		w.booked[0].Store(7)
+		w := watcher{UsageConsumer: u, reached: map[int32]*progress{3: {}}}
+		w.reached[3].booked.Store(7)
 		if err := w.wentBack(t.Context()); errors.Is(err, ledger.ErrOffsetWentBack) != c.back {
 			t.Errorf("%s: %v", name, err)
 		}

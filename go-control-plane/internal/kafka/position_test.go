@@ -3,10 +3,12 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -60,6 +62,7 @@ func TestConsumptionStartsWhereTheLogAllows(t *testing.T) {
 		"lost its end, in memory":  {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 10}, standIn: true, start: 0, retired: "[{0 }]", says: "lost records that were booked"},
 		"made anew":                {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 0, retired: "[{0 b}]", missing: 7, says: "made anew"},
 		"made anew, and pruned":    {log: ends{oldest: 2, newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, topicID: "b", start: 2, retired: "[{0 b}]", missing: 9, says: "made anew"},
+		"made anew, all booked":    {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 12, TopicID: "a"}, topicID: "b", start: 0, retired: "[{0 b}]", says: "made anew"},
 		"made anew, end not known": {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "z"}, topicID: "b", start: 0, retired: "[{0 b}]", says: "made anew"},
 		"no id noted yet":          {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5}, topicID: "b", start: 5},
 		"the broker tells no id":   {log: ends{newest: 9}, known: true, at: ledger.Position{Offset: 5, TopicID: "a"}, start: 5},
@@ -98,53 +101,36 @@ func TestConsumptionStartsWhereTheLogAllows(t *testing.T) {
 
 // A log that ends too early is waited for as long as patience lasts, anew after each time that it was whole.
 func TestAShortLogIsWaitedFor(t *testing.T) {
-	r := &retiring{}
-	u := consumer(nil, nil)
-	u.Book, u.Patience = r, time.Hour
-	next := map[int32]ledger.Position{0: {Offset: 10}}
-	for range 2 {
-		if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil || len(r.to) != 0 {
-			t.Fatalf("%v, retired %v", err, r.to)
+	synctest.Test(t, func(t *testing.T) {
+		r := &retiring{}
+		u := consumer(nil, nil)
+		u.Book, u.Patience = r, time.Hour
+		next := map[int32]ledger.Position{0: {Offset: 10}}
+		waits := func() {
+			t.Helper()
+			if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil || len(r.to) != 0 {
+				t.Fatalf("%v, retired %v", err, r.to)
+			}
 		}
-	}
-	if start, err := u.start(t.Context(), ends{newest: 10}, 0, "", next); err != nil || start != 10 || len(u.short) != 0 {
-		t.Errorf("starts at %d, %v, %v", start, err, u.short)
-	}
-	if _, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err == nil {
-		t.Error("not waited for again")
-	}
-	u.short[0] = time.Now().Add(-2 * time.Hour)
-	if start, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err != nil || start != 9 || len(r.to) != 1 {
-		t.Errorf("starts at %d, %v, retired %v", start, err, r.to)
-	}
+		waits()
+		time.Sleep(time.Hour - 1)
+		waits()
+		if start, err := u.start(t.Context(), ends{newest: 10}, 0, "", next); err != nil || start != 10 {
+			t.Errorf("starts at %d, %v", start, err)
+		}
+		waits()
+		time.Sleep(time.Hour - 1)
+		waits()
+		time.Sleep(1)
+		if start, err := u.start(t.Context(), ends{newest: 9}, 0, "", next); err != nil || start != 9 || len(r.to) != 1 {
+			t.Errorf("starts at %d, %v, retired %v", start, err, r.to)
+		}
+	})
 }
 
-// A batch has at most maxBatch records, and does not wait for more than come.
-func TestBatchesAreGathered(t *testing.T) {
-	u := consumer(nil, nil)
-	merged := make(chan *sarama.ConsumerMessage, 2*maxBatch)
-	for n := range maxBatch + 1 {
-		merged <- message(0, int64(n), "EUR")
-	}
-	for _, want := range []int{maxBatch, 1, 0} {
-		began := time.Now()
-		batch, err := u.gather(t.Context(), merged)
-		if err != nil || len(batch) != want {
-			t.Errorf("%d records, %v; want %d", len(batch), err, want)
-		}
-		if want == 0 && time.Since(began) < idleWait {
-			t.Errorf("nothing came for %v only", time.Since(began))
-		}
-	}
-	ended, cancel := context.WithCancelCause(t.Context())
-	cancel(errOtherTopic)
-	if _, err := u.gather(ended, merged); err != errOtherTopic {
-		t.Errorf("ended with %v", err)
-	}
-}
-
-// What is exactly as long as it may be is kept whole.
+// What is exactly as long as it may be is kept whole. Of a long reason the first kilobyte is.
 func TestDeadLettersAtTheLimits(t *testing.T) {
+	const kB = 1024
 	header := func(size int) []*sarama.RecordHeader {
 		return []*sarama.RecordHeader{{Key: []byte("a"), Value: make([]byte, size-1)}}
 	}
@@ -152,18 +138,52 @@ func TestDeadLettersAtTheLimits(t *testing.T) {
 		record sarama.ConsumerMessage
 		whole  bool
 	}{
-		"key":           {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey)}, true},
-		"longer key":    {sarama.ConsumerMessage{Key: make([]byte, maxDeadKey+1)}, false},
-		"header":        {sarama.ConsumerMessage{Headers: header(maxDeadHeaders)}, true},
-		"longer header": {sarama.ConsumerMessage{Headers: header(maxDeadHeaders + 1)}, false},
+		"value":         {sarama.ConsumerMessage{Value: make([]byte, 512*kB)}, true},
+		"longer value":  {sarama.ConsumerMessage{Value: make([]byte, 512*kB+1)}, false},
+		"key":           {sarama.ConsumerMessage{Key: make([]byte, 64*kB)}, true},
+		"longer key":    {sarama.ConsumerMessage{Key: make([]byte, 64*kB+1)}, false},
+		"header":        {sarama.ConsumerMessage{Headers: header(64 * kB)}, true},
+		"longer header": {sarama.ConsumerMessage{Headers: header(64*kB + 1)}, false},
 	} {
-		dead := consumer(nil, nil).deadLetter(&c.record, fmt.Errorf("poison"))
+		dead := consumer(nil, nil).deadLetter(&c.record, errors.New(strings.Repeat("r", kB+1)))
 		names := map[string]string{}
 		for _, h := range dead.Headers {
 			names[h.Name] = h.Value
 		}
-		if _, cut := names[truncatedFrom]; cut == c.whole || (len(dead.Key) == len(c.record.Key) && len(names["a"]) == len(c.record.Headers)*(maxDeadHeaders-1)) != c.whole {
-			t.Errorf("%s: cut %t", name, cut)
+		kept := len(dead.Key) == len(c.record.Key) && len(dead.Value) == len(c.record.Value)
+		for _, h := range c.record.Headers {
+			kept = kept && names[string(h.Key)] == string(h.Value)
+		}
+		if _, cut := names[truncatedFrom]; cut == c.whole || kept != c.whole {
+			t.Errorf("%s: cut %t, kept whole %t", name, cut, kept)
+		}
+		if n := len(names["dead-letter-reason"]); n != kB {
+			t.Errorf("%s: %d bytes of the reason", name, n)
+		}
+	}
+}
+
+// What is stripped is all but why and where from; a dead letter that has nothing else cannot lose more.
+func TestStripping(t *testing.T) {
+	why, other, cut := outbox.Header{Name: "dead-letter-reason", Value: "poison"}, outbox.Header{Name: "ce_id", Value: "1"}, outbox.Header{Name: truncatedFrom, Value: "99"}
+	for name, c := range map[string]struct {
+		dead    outbox.Message
+		headers []outbox.Header
+	}{
+		"a key":              {outbox.Message{Key: []byte("123"), Headers: []outbox.Header{why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "3"}}},
+		"a key and a value":  {outbox.Message{Key: []byte("123"), Value: []byte("45"), Headers: []outbox.Header{why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "5"}}},
+		"another header":     {outbox.Message{Headers: []outbox.Header{other, why}}, []outbox.Header{why, {Name: truncatedFrom, Value: "0"}}},
+		"one that is cut":    {outbox.Message{Value: []byte("45"), Headers: []outbox.Header{cut, why}}, []outbox.Header{cut, why}},
+		"nothing but why":    {outbox.Message{Headers: []outbox.Header{why}}, nil},
+		"nothing, since cut": {outbox.Message{Value: []byte{}, Headers: []outbox.Header{why, cut}}, nil},
+	} {
+		before := fmt.Sprint(c.dead)
+		if stripped := strip(&c.dead); stripped != (c.headers != nil) {
+			t.Errorf("%s: stripped %t", name, stripped)
+		} else if !stripped && fmt.Sprint(c.dead) != before {
+			t.Errorf("%s: %v", name, c.dead)
+		} else if stripped && (fmt.Sprint(c.dead.Headers) != fmt.Sprint(c.headers) || c.dead.Key != nil || c.dead.Value == nil || len(c.dead.Value) > 0) {
+			t.Errorf("%s: %v", name, c.dead)
 		}
 	}
 }

@@ -59,11 +59,7 @@ func (p *Producer) Claim(ctx context.Context) error {
 		return nil
 	}
 	p.abandon()
-	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, func(late *connection) {
-		if late != nil {
-			late.abandon()
-		}
-	})
+	claimed, err := within(ctx, publishTimeout, func() (*connection, error) { return connect(p.broker, p.place) }, (*connection).abandon)
 	if err != nil {
 		return err
 	}
@@ -106,33 +102,44 @@ func (p *Producer) Close() {
 }
 
 func (p *Producer) abandon() {
-	if p.current != nil {
-		p.current.abandon()
-		p.current = nil
-	}
+	p.current.abandon()
+	p.current = nil
 }
 
 // connect connects, and claims the place if there is one.
 func connect(b Broker, place string) (*connection, error) {
 	config := b.config()
-	if place != "" {
-		config.Producer.Transaction.ID = place
-		config.Producer.Transaction.Timeout = 2 * publishTimeout
-		config.Producer.Transaction.Retry.Backoff = settling
-	}
+	inTransactions(config, place)
 	client, err := sarama.NewClient(b.Addresses, config)
 	if err != nil {
 		return nil, err
 	}
+	producer, err := settled(func() (sarama.SyncProducer, error) { return sarama.NewSyncProducerFromClient(client) })
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	return &connection{client, producer}, nil
+}
+
+// inTransactions makes a producer one of the place, if there is one. A transaction outlasts the call of Publish that it is for,
+// but not by much: what comes after it is held back from readers until it ends.
+func inTransactions(config *sarama.Config, place string) {
+	if place == "" {
+		return
+	}
+	config.Producer.Transaction.ID = place
+	config.Producer.Transaction.Timeout = 2 * publishTimeout
+	config.Producer.Transaction.Retry.Backoff = settling
+}
+
+// settled returns what open returns, once the broker has ended the transaction of the one before; it waits for that as long as
+// publishTimeout.
+func settled[T any](open func() (T, error)) (T, error) {
 	for ending := time.Now().Add(publishTimeout); ; time.Sleep(settling) {
-		producer, err := sarama.NewSyncProducerFromClient(client)
-		if err == nil {
-			return &connection{client, producer}, nil
-		}
-		// The broker ends the transaction of the one before first.
+		opened, err := open()
 		if !errors.Is(err, sarama.ErrConcurrentTransactions) || time.Now().After(ending) {
-			client.Close()
-			return nil, err
+			return opened, err
 		}
 	}
 }
@@ -168,27 +175,28 @@ func fenced(err error) error {
 }
 
 // abandon closes the client first, so that no message of this producer is sent after those of its successor. It does not wait,
-// because a producer that has lost its broker may take long to close.
+// because a producer that has lost its broker may take long to close. Without a connection there is nothing to do.
 func (c *connection) abandon() {
+	if c == nil {
+		return
+	}
 	go func() {
 		c.client.Close()
 		c.producer.Close()
 	}()
 }
 
-// firstDurable returns the number of records before the first one that failed.
+// firstDurable returns the number of records before the first one that failed, and why that one did.
 func firstDurable(records []*sarama.ProducerMessage, err error) (int, error) {
 	var failures sarama.ProducerErrors
-	if !errors.As(err, &failures) || len(failures) == 0 {
-		return 0, err
-	}
-	failed := map[*sarama.ProducerMessage]struct{}{}
+	errors.As(err, &failures)
+	failed := map[*sarama.ProducerMessage]error{}
 	for _, f := range failures {
-		failed[f.Msg] = struct{}{}
+		failed[f.Msg] = f
 	}
 	for n, r := range records {
-		if _, bad := failed[r]; bad {
-			return n, failures[0]
+		if reason := failed[r]; reason != nil {
+			return n, reason
 		}
 	}
 	return 0, err

@@ -53,12 +53,13 @@ type Keeper struct {
 }
 
 // Run keeps the topics until ctx is done. It retries with backoff until all exist, and then looks for them at intervals.
-func (k *Keeper) Run(ctx context.Context) error {
+func (k *Keeper) Run(ctx context.Context) error { return k.repeat(ctx, k.look) }
+
+func (k *Keeper) repeat(ctx context.Context, look func(context.Context) error) error {
 	retry := backoff.Retry{Work: "creation of the Kafka topics", Log: k.Log, Backoff: backoff.Backoff{Max: 3 * time.Second}}
-	ticker := time.NewTicker(lookInterval)
-	defer ticker.Stop()
+	tick := time.Tick(lookInterval)
 	for {
-		if err := answered(ctx, func() error { return k.look(ctx) }); err != nil {
+		if err := answered(ctx, func() error { return look(ctx) }); err != nil {
 			if ctx.Err() == nil {
 				k.Healthy(err)
 			}
@@ -72,7 +73,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-tick:
 		}
 	}
 }
@@ -99,15 +100,17 @@ func (k *Keeper) look(ctx context.Context) error {
 		return err
 	}
 	for _, t := range k.Topics {
-		if err := k.keep(ctx, client, admin, t); err != nil {
+		id := func() (string, error) { return k.Broker.topicID(client, t.Name) }
+		if err := k.keep(ctx, admin, id, t); err != nil {
 			return fmt.Errorf("topic %s: %w", t.Name, err)
 		}
 	}
 	return nil
 }
 
-func (k *Keeper) keep(ctx context.Context, client sarama.Client, admin sarama.ClusterAdmin, t Topic) error {
-	id, err := k.Broker.topicID(client, t.Name)
+// keep makes a topic if it does not exist, and gives it its settings once; ask returns the topic's id.
+func (k *Keeper) keep(ctx context.Context, admin sarama.ClusterAdmin, ask func() (string, error), t Topic) error {
+	id, err := ask()
 	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 		// -1 selects the broker's default.
 		detail := &sarama.TopicDetail{NumPartitions: t.Partitions, ReplicationFactor: -1, ConfigEntries: map[string]*string{}}
@@ -124,7 +127,7 @@ func (k *Keeper) keep(ctx context.Context, client sarama.Client, admin sarama.Cl
 		if !errors.Is(err, sarama.ErrTopicAlreadyExists) {
 			return err
 		}
-		id, err = k.Broker.topicID(client, t.Name)
+		id, err = ask()
 	}
 	if err != nil {
 		return err
@@ -163,11 +166,18 @@ func (b Broker) topicID(client sarama.Client, topic string) (string, error) {
 	}
 	response, err := broker.GetMetadata(sarama.NewMetadataRequest(client.Config().Version, []string{topic}))
 	if err != nil {
-		// The next request opens another connection.
-		broker.Close()
 		return "", fmt.Errorf("metadata of topic %s: %w", topic, err)
 	}
 	return idOf(response, topic)
+}
+
+// still returns an error unless a topic has this id.
+func (b Broker) still(client sarama.Client, topic, id string) error {
+	now, err := b.topicID(client, topic)
+	if err == nil && now != id {
+		return errOtherTopic
+	}
+	return err
 }
 
 func idOf(response *sarama.MetadataResponse, topic string) (string, error) {

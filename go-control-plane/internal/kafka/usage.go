@@ -1,12 +1,10 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -82,10 +80,12 @@ func (u *UsageConsumer) Stats() UsageStats {
 
 // Run consumes until ctx is done. After a failure of the broker or of the ledger it starts again at the ledger's offsets,
 // with backoff.
-func (u *UsageConsumer) Run(ctx context.Context) error {
+func (u *UsageConsumer) Run(ctx context.Context) error { return u.repeat(ctx, u.consume) }
+
+func (u *UsageConsumer) repeat(ctx context.Context, consume func(ctx context.Context, succeeded func()) error) error {
 	retry := backoff.Retry{Work: "usage consumption", Log: u.Log}
 	for {
-		err := u.consume(ctx, func() {
+		err := consume(ctx, func() {
 			retry.Succeeded(ctx)
 			u.Healthy(nil)
 		})
@@ -139,7 +139,6 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 	merged := make(chan *sarama.ConsumerMessage)
 	var assigned []sarama.PartitionConsumer
 	defer func() {
-		stop(nil)
 		for _, p := range assigned {
 			p.AsyncClose()
 		}
@@ -148,13 +147,14 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 			}
 		}
 	}()
-	positions := make([]atomic.Int64, len(partitions))
-	for slot, partition := range partitions {
+	reached := map[int32]*progress{}
+	for _, partition := range partitions {
 		offset, err := u.start(ctx, client, partition, topicID, next)
 		if err != nil {
 			return err
 		}
-		positions[slot].Store(offset)
+		reached[partition] = &progress{}
+		reached[partition].position.Store(offset)
 		p, err := consumer.ConsumePartition(u.Topic, partition, offset)
 		if err != nil {
 			return fmt.Errorf("partition %d at offset %d: %w", partition, offset, err)
@@ -163,26 +163,16 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		go forward(ctx, p, merged, stop)
 	}
 	u.known = map[int32]int64{}
-	booked := make([]atomic.Int64, len(partitions))
-	for slot, partition := range partitions {
+	for partition, at := range reached {
 		if position, known := next[partition]; known {
 			u.known[partition] = position.Offset
-			booked[slot].Store(position.Offset)
+			at.booked.Store(position.Offset)
 		}
 	}
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		w := watcher{u, client, topicID, partitions, positions, booked}
-		err := w.run(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		stop(err)
-		// The partitions' consumers may take as long to end as the broker may to answer.
-		if !errors.Is(err, errOtherTopic) && !errors.Is(err, ledger.ErrOffsetWentBack) {
-			u.Healthy(err)
-		}
+		watcher{u, client, topicID, partitions, reached}.watch(ctx, stop)
 	}()
 	defer func() {
 		stop(nil)
@@ -195,8 +185,8 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		}
 		if len(batch) > 0 {
 			// A topic's id never comes back: what was fetched before the broker names this one was fetched from it.
-			if now, err := u.Broker.topicID(client, u.Topic); err != nil || now != topicID {
-				return cmp.Or(err, errOtherTopic)
+			if err := u.Broker.still(client, u.Topic, topicID); err != nil {
+				return err
 			}
 			if err := u.bookAll(ctx, topicID, batch); err != nil {
 				return err
@@ -204,10 +194,7 @@ func (u *UsageConsumer) consume(ctx context.Context, succeeded func()) error {
 		}
 		succeeded()
 		for _, m := range batch {
-			if slot := slices.Index(partitions, m.Partition); slot >= 0 {
-				positions[slot].Store(m.Offset + 1)
-				booked[slot].Store(m.Offset + 1)
-			}
+			reached[m.Partition].pass(m.Offset)
 		}
 	}
 }
@@ -237,7 +224,6 @@ func forward(ctx context.Context, p sarama.PartitionConsumer, merged chan<- *sar
 func (u *UsageConsumer) gather(ctx context.Context, merged <-chan *sarama.ConsumerMessage) ([]*sarama.ConsumerMessage, error) {
 	var batch []*sarama.ConsumerMessage
 	timer := time.NewTimer(idleWait)
-	defer timer.Stop()
 	for len(batch) < maxBatch {
 		select {
 		case <-ctx.Done():

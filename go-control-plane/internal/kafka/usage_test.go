@@ -10,10 +10,6 @@ import (
 	"testing"
 
 	"github.com/IBM/sarama"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"hybrid/control-plane/internal/ledger"
 	"hybrid/control-plane/internal/outbox"
@@ -23,7 +19,9 @@ import (
 type book struct {
 	ledger.Book
 	applied []ledger.Batch
-	err     error
+	// exhausted are the promotions that each batch uses up.
+	exhausted []string
+	err       error
 	// refused is the currency of records that it refuses for what they are.
 	refused string
 }
@@ -38,7 +36,7 @@ func (b *book) Apply(_ context.Context, batch ledger.Batch) (ledger.Booked, erro
 		}
 	}
 	b.applied = append(b.applied, batch)
-	return ledger.Booked{Records: len(batch.Records)}, nil
+	return ledger.Booked{Records: len(batch.Records), Entries: 3 * len(batch.Records), Exhausted: b.exhausted}, nil
 }
 
 // publisher takes what it is given, or fails.
@@ -70,7 +68,7 @@ func message(partition int32, offset int64, value string) *sarama.ConsumerMessag
 func consumer(b *book, p *publisher) *UsageConsumer {
 	return &UsageConsumer{
 		Topic: "usage", DeadLetterTopic: "usage.dead-letter", Book: b, Producer: p, Log: slog.New(slog.DiscardHandler),
-		Healthy: func(error) {}, Lost: func(string) {},
+		Healthy: func(error) {}, Lost: func(string) {}, known: map[int32]int64{},
 		Parse: func(value []byte) (ledger.Window, error) {
 			if string(value[:1]) == "x" {
 				return ledger.Window{}, errors.New("poison")
@@ -84,12 +82,12 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	b, p := &book{}, &publisher{}
 	u := consumer(b, p)
 	large := string(append([]byte("x"), make([]byte, 2*maxDeadValue)...))
-	err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 4, "EUR"), message(0, 7, "x"), message(1, 2, large), message(0, 8, "USD")})
+	err := u.bookAll(context.Background(), "", []*sarama.ConsumerMessage{message(0, 40, "EUR"), message(0, 70, "x"), message(1, 2, large), message(0, 80, "USD")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	batch := b.applied[0]
-	if len(batch.Records) != 2 || batch.Records[1].Offset != 8 || batch.Next[0] != 9 || batch.Next[1] != 3 {
+	if len(batch.Records) != 2 || batch.Records[1].Offset != 80 || batch.Next[0] != 81 || batch.Next[1] != 3 {
 		t.Errorf("booked %+v", batch)
 	}
 	if len(p.published) != 2 || u.Stats().DeadLetters != 2 {
@@ -99,7 +97,7 @@ func TestPoisonDoesNotStopThePartition(t *testing.T) {
 	for _, h := range p.published[0].Headers {
 		names[h.Name] = h.Value
 	}
-	if names["ce_id"] != "1" || names["dead-letter-reason"] != "poison" || names["dead-letter-partition"] != "0" || names["dead-letter-offset"] != "7" {
+	if names["ce_id"] != "1" || names["dead-letter-reason"] != "poison" || names["dead-letter-partition"] != "0" || names["dead-letter-offset"] != "70" {
 		t.Errorf("headers %v", names)
 	}
 	if n := len(p.published[1].Value); n != maxDeadValue {
@@ -130,9 +128,7 @@ func TestDeadLettersAreCut(t *testing.T) {
 
 // A record is processed in the trace of its headers, tracestate included, and a dead letter keeps both.
 func TestRecordsCarryTheirTrace(t *testing.T) {
-	spans := tracetest.NewInMemoryExporter()
-	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans)))
-	otel.SetTextMapPropagator(propagation.TraceContext{})
+	spans := traced()
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	var messages []*sarama.ConsumerMessage
 	for offset, value := range []string{"EUR", "x"} {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -13,9 +14,6 @@ import (
 	"hybrid/control-plane/internal/ledger"
 )
 
-// toldFailures is how many failures in a row are worth a line. Metering's group has no coordinator for a moment at first.
-const toldFailures = 3
-
 // watcher looks at the log while it is consumed, to measure the lag and to notice what consumption itself does not: a broker
 // that is away, added partitions, another topic of the same name, a ledger that went back.
 type watcher struct {
@@ -23,16 +21,36 @@ type watcher struct {
 	client     sarama.Client
 	topicID    string
 	partitions []int32
-	// positions are the next offsets to book, in the order of partitions; those in booked are the ledger's.
-	positions, booked []atomic.Int64
+	// reached is how far each partition is.
+	reached map[int32]*progress
+}
+
+// progress is how far a partition is: position is the next offset to book, as far as it is known, booked the ledger's offset.
+type progress struct{ position, booked atomic.Int64 }
+
+// pass notes that the record at an offset is booked.
+func (p *progress) pass(offset int64) {
+	p.position.Store(offset + 1)
+	p.booked.Store(offset + 1)
+}
+
+// watch ends the consumption with stop when it must end.
+func (w watcher) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	err := w.run(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	stop(err)
+	// The partitions' consumers may take as long to end as the broker may to answer.
+	if !errors.Is(err, errOtherTopic) && !errors.Is(err, ledger.ErrOffsetWentBack) {
+		w.Healthy(err)
+	}
 }
 
 // run watches until ctx is done. It returns an error when the consumption must end.
 func (w watcher) run(ctx context.Context) error {
-	var next ascent
-	failures := 0
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
+	var way climber
+	tick := time.Tick(watchInterval)
 	for {
 		seen, err := within(ctx, answerTimeout, func() (sight, error) { return w.look(ctx) }, func(sight) {})
 		if err != nil {
@@ -41,36 +59,14 @@ func (w watcher) run(ctx context.Context) error {
 		w.ends, w.endsOf = seen.ends, w.topicID
 		w.lag.Store(seen.lag)
 		if w.Watermark != nil {
-			now, err := within(ctx, answerTimeout, func() (ascent, error) {
-				return w.Watermark.climb(ctx, w.client, next, w.Topic, w.reached())
-			}, func(ascent) {})
-			switch {
-			case err == nil:
-				if next = now; failures >= toldFailures {
-					w.Log.InfoContext(ctx, "the ledger is compared with the quotes again")
-				}
-				failures = 0
-			case ctx.Err() == nil:
-				if failures++; failures == toldFailures {
-					w.Log.WarnContext(ctx, "the ledger cannot be compared with the quotes, so nodes will end discounts", "error", err)
-				}
-			}
+			way.climb(ctx, w)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-tick:
 		}
 	}
-}
-
-// reached returns the next offset to book of each partition.
-func (w watcher) reached() map[int32]int64 {
-	reached := map[int32]int64{}
-	for slot, partition := range w.partitions {
-		reached[partition] = w.positions[slot].Load()
-	}
-	return reached
 }
 
 // sight is what a look at the log has shown.
@@ -92,27 +88,28 @@ func (w watcher) look(ctx context.Context) (sight, error) {
 	}
 	ends := map[int32]int64{}
 	var lag int64
-	for slot, partition := range w.partitions {
+	for _, partition := range w.partitions {
 		newest, err := w.client.GetOffset(w.Topic, partition, sarama.OffsetNewest)
 		if err != nil {
 			return sight{}, err
 		}
 		ends[partition] = newest
-		position := w.positions[slot].Load()
+		reached := &w.reached[partition].position
+		position := reached.Load()
 		if position < newest {
 			next, err := w.skip(partition, position)
 			if err != nil {
 				return sight{}, err
 			}
 			// A record may have been booked meanwhile, whose offset is further.
-			w.positions[slot].CompareAndSwap(position, next)
+			reached.CompareAndSwap(position, next)
 			position = next
 		}
 		lag += max(0, newest-position)
 	}
 	// Asked last: the ends are those of this topic.
-	if now, err := w.Broker.topicID(w.client, w.Topic); err != nil || now != w.topicID {
-		return sight{}, cmp.Or(err, errOtherTopic)
+	if err := w.Broker.still(w.client, w.Topic, w.topicID); err != nil {
+		return sight{}, err
 	}
 	return sight{ends, lag}, nil
 }
@@ -120,17 +117,17 @@ func (w watcher) look(ctx context.Context) (sight, error) {
 // wentBack returns an error if the ledger has an offset before that which was booked. While the ledger's store is away, this
 // tells nothing; what is booked then is compared again.
 func (w watcher) wentBack(ctx context.Context) error {
-	booked := make([]int64, len(w.booked))
-	for slot := range w.booked {
-		booked[slot] = w.booked[slot].Load()
+	booked := map[int32]int64{}
+	for partition, at := range w.reached {
+		booked[partition] = at.booked.Load()
 	}
 	stored, err := w.Book.Positions(ctx, w.Topic)
 	if err != nil {
 		return nil
 	}
-	for slot, partition := range w.partitions {
-		if now := stored[partition].Offset; now < booked[slot] {
-			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, booked[slot], now, ledger.ErrOffsetWentBack)
+	for partition, before := range booked {
+		if now := stored[partition].Offset; now < before {
+			return fmt.Errorf("partition %d was booked up to offset %d, and now to %d: %w", partition, before, now, ledger.ErrOffsetWentBack)
 		}
 	}
 	return nil

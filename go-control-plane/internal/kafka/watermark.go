@@ -17,6 +17,38 @@ type Watermark struct {
 	Raise func(ctx context.Context, age time.Duration) error
 }
 
+// toldFailures is how many failures in a row are worth a line. Metering's group has no coordinator for a moment at first.
+const toldFailures = 3
+
+// climber keeps the watermark while the log is watched.
+type climber struct {
+	next     ascent
+	failures int
+}
+
+// climb goes on towards the next watermark. A failure ends nothing: the watermark stays where it is, which everybody sees.
+func (c *climber) climb(ctx context.Context, w watcher) {
+	booked := map[int32]int64{}
+	for partition, progress := range w.reached {
+		booked[partition] = progress.position.Load()
+	}
+	next, err := within(ctx, answerTimeout, func() (ascent, error) {
+		return w.Watermark.climb(ctx, w.client, c.next, w.Topic, booked)
+	}, func(ascent) {})
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		if c.next = next; c.failures >= toldFailures {
+			w.Log.InfoContext(ctx, "the ledger is compared with the quotes again")
+		}
+		c.failures = 0
+	default:
+		if c.failures++; c.failures == toldFailures {
+			w.Log.WarnContext(ctx, "the ledger cannot be compared with the quotes, so nodes will end discounts", "error", err)
+		}
+	}
+}
+
 // ascent is the way to the next watermark.
 type ascent struct {
 	// at is its time. Zero before one is chosen.

@@ -22,15 +22,13 @@ func within[T any](ctx context.Context, limit time.Duration, work func() (T, err
 		value, err := work()
 		done <- result{value, err}
 	}()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	var err error
 	select {
 	case r := <-done:
 		return r.value, r.err
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-timer.C:
+	case <-time.After(limit):
 		err = errNoAnswer
 	}
 	go func() { late((<-done).value) }()
