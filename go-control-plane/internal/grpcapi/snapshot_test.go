@@ -1,7 +1,9 @@
 package grpcapi_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/fleet"
+	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/snapshot"
 )
 
@@ -352,6 +355,39 @@ func TestAPanicWhileSendingEndsItsStreamAlone(t *testing.T) {
 		}
 		if _, err := stream.Recv(); status.Code(err) != codes.Internal {
 			t.Errorf("ended with %v", err)
+		}
+	}
+}
+
+// undecodable is a stream on which what the node sends makes a panic, from a message on.
+type undecodable struct {
+	snapshotv1.SnapshotService_StreamSnapshotServer
+	ctx   context.Context
+	first []*snapshotv1.StreamSnapshotRequest
+}
+
+func (u *undecodable) Context() context.Context { return u.ctx }
+func (u *undecodable) SendMsg(any) error        { return nil }
+
+func (u *undecodable) Recv() (*snapshotv1.StreamSnapshotRequest, error) {
+	if len(u.first) == 0 {
+		panic("a fault of ours")
+	}
+	next := u.first[0]
+	u.first = u.first[1:]
+	return next, nil
+}
+
+// Receiving has a goroutine of its own too, before the Hello and after it.
+func TestAPanicOfReceivingEndsTheStreamOnly(t *testing.T) {
+	publisher := snapshot.NewPublisher(contract.UpdateEncoder{})
+	publisher.Replace(snapshot.Whole{Version: 1})
+	service := &grpcapi.Snapshot{Publisher: publisher, Registry: fleet.NewRegistry(time.Now), Observer: &causes{}, Log: slog.New(slog.DiscardHandler)}
+	hello := &snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: &snapshotv1.Hello{NodeId: "a"}}}
+	for name, first := range map[string][]*snapshotv1.StreamSnapshotRequest{"at first": nil, "after the Hello": {hello}} {
+		err := service.StreamSnapshot(&undecodable{ctx: t.Context(), first: first})
+		if code, why := reason(err); code != codes.Internal || why != "INTERNAL" {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
