@@ -41,7 +41,7 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 		runtime.WithRoutingErrorHandler(routingError),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
-		runtime.WithMiddlewares(routed, agreeing),
+		runtime.WithMiddlewares(asked, routed, agreeing),
 		runtime.SetQueryParameterParser(&strictQuery{}),
 	)
 	if err := catalogv1.RegisterCatalogServiceHandlerServer(ctx, gateway, services.Catalog); err != nil {
@@ -61,8 +61,8 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
 	})))
-	api.Handle("/items", at("/items", http.HandlerFunc(methodNotAllowed)))
-	api.Handle("/openapi.json", at("/openapi.json", http.HandlerFunc(methodNotAllowed)))
+	api.Handle("/items", at("/items", only(http.MethodPost)))
+	api.Handle("/openapi.json", at("/openapi.json", only(http.MethodGet)))
 	api.HandleFunc("/", notFound)
 
 	// A web page must not make a browser write to a control plane on the same machine or network.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,10 +111,16 @@ func TestEveryMethodThatIsRefusedIsToldTheOthers(t *testing.T) {
 	h, _, _ := serve(t)
 	for path, want := range map[string]string{
 		"/items": "POST", "/openapi.json": "GET", "/v1/items": "GET, POST", "/v1/items/mug": "GET, PUT, DELETE",
+		"/v1/items:batchCreate": "POST", "/v1/promotions/a:b": "GET, PUT, DELETE", "/v1/promotions": "GET, POST", "/v1/ledger/entries": "GET",
 		"/v1/tax-rules/DE/standard": "GET, PUT, DELETE", "/v1/fleet/nodes": "GET", "/v1/fleet/nodes/a": "GET", "/v1/ledger/totals": "GET",
 	} {
 		if w := ask(h, "PATCH", path, ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != want {
 			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, w.Header().Get("Allow"), want)
+		}
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if w := ask(h, method, path, ""); (w.Code != http.StatusMethodNotAllowed) != slices.Contains(strings.Split(want, ", "), method) {
+				t.Errorf("%s %s: %d", method, path, w.Code)
+			}
 		}
 	}
 }
