@@ -45,6 +45,8 @@ func TestOneRuleForJSON(t *testing.T) {
 	} {
 		if w := ask(h, "POST", c.path, c.body); w.Code != c.status {
 			t.Errorf("%s: %d %s, want %d", what, w.Code, w.Body, c.status)
+		} else {
+			plain(t, w)
 		}
 	}
 }
@@ -57,6 +59,8 @@ func TestUnknownQueriesAreRefused(t *testing.T) {
 	} {
 		if w := ask(h, "GET", path, ""); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "REQUEST_MALFORMED") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		} else {
+			plain(t, w)
 		}
 	}
 }
