@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/config"
@@ -203,11 +202,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 
 	grpcServer, health := grpcapi.NewServer(p.services, p.log)
 	p.ready.OnChange(func(ready bool) {
-		state := healthv1.HealthCheckResponse_NOT_SERVING
-		if ready {
-			state = healthv1.HealthCheckResponse_SERVING
-		}
-		health.SetServingStatus("", state)
+		health.Set(ready)
 		p.log.InfoContext(ctx, "readiness changed", "ready", ready)
 	})
 	handler, err := httpapi.NewHandler(background, p.services, p.ready, p.log)

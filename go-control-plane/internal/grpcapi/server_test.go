@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
@@ -66,7 +65,7 @@ func (f failing) Get(context.Context, string) (catalog.Item, error) {
 
 type served struct {
 	server    *grpc.Server
-	health    *health.Server
+	health    *grpcapi.Health
 	conn      *grpc.ClientConn
 	publisher *snapshot.Publisher
 	registry  *fleet.Registry
