@@ -111,11 +111,13 @@ type plane struct {
 	kafka                  kafkaUse
 	// drainDelay is how long the process serves after it has said that it is not ready.
 	drainDelay time.Duration
+	// nodeRetention is how long a node is known that is gone; 0 is for ever.
+	nodeRetention time.Duration
 }
 
 func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pools: pools, log: log, drainDelay: c.DrainDelay, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
+		pools: pools, log: log, drainDelay: c.DrainDelay, nodeRetention: c.NodeRetention, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
 		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics),
 		publisher:   snapshot.NewPublisher(contract.UpdateEncoder{}),
@@ -157,7 +159,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 			Log:        log,
 		},
 		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining},
-		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher},
+		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher, Log: log},
 		Ledger:   &grpcapi.Ledger{Reader: postgres.NewLedger(pools.Reads, contract.CatalogChanged), Log: log},
 	}
 	return p
@@ -295,7 +297,9 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		work.Go(func() { p.watchWrites(ctx) })
 		work.Go(func() { p.prune(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
-		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
+		work.Go(func() {
+			p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.nodeRetention, p.log)
+		})
 		work.Go(func() { p.keepTopics(ctx, work) })
 	})
 }

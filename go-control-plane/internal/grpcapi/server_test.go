@@ -86,7 +86,7 @@ func serveEncoded(t *testing.T, items catalog.Repository[catalog.Item], encoder 
 	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},
 		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: s.registry, Observer: s.observer, Log: log, Draining: s.draining, Patience: 300 * time.Millisecond},
-		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher},
+		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher, Log: log},
 		Ledger:   &grpcapi.Ledger{Log: log},
 	}, log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

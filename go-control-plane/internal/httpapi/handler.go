@@ -55,7 +55,6 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	}
 	api := http.NewServeMux()
 	api.Handle("/v1/", gateway)
-	api.Handle("/v1/fleet/", withoutQuery(gateway))
 	api.Handle("POST /items", at("/items", withoutQuery(keyed(createShort(services.Catalog, log)))))
 	api.Handle("GET /openapi.json", at("/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

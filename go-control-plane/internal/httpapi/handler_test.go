@@ -66,7 +66,7 @@ func serve(t *testing.T) (http.Handler, *keeper, *readiness.Readiness) {
 	ready := readiness.New("task")
 	handler, err := httpapi.NewHandler(t.Context(), grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection[catalog.Item](k), Log: log},
-		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: publisher},
+		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: publisher, Log: log},
 		Snapshot: &grpcapi.Snapshot{},
 		Ledger:   &grpcapi.Ledger{Reader: twoPlaces{}, Log: log},
 	}, ready, log)
@@ -158,6 +158,9 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/items?pageToken=%zz", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"GET", "/v1/items?pageToken=a;b", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"GET", "/v1/items?pageToken=%ff", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
+		{"GET", "/v1/fleet/nodes?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/fleet/nodes?pageSize=1001", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_size"},
+		{"GET", "/v1/fleet/nodes?pageToken=x", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
 		{"GET", "/v1/ledger/totals?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"GET", "/v1/ledger/entries?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"DELETE", "/v1/items/mug?version=first", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},

@@ -55,7 +55,7 @@ func TestUnknownQueriesAreRefused(t *testing.T) {
 	h, _, _ := serve(t)
 	for _, path := range []string{
 		"/v1/items?page_siz=1", "/v1/items?pageSize=1&pageSize=2", "/v1/items?PageSize=1", "/v1/items/mug?x=1",
-		"/v1/fleet/nodes?x=1", "/v1/ledger/totals?x=1", "/v1/ledger/entries?x=1",
+		"/v1/fleet/nodes?x=1", "/v1/fleet/nodes/a?x=1", "/v1/fleet/nodes/a?pageSize=1", "/v1/ledger/totals?x=1", "/v1/ledger/entries?x=1",
 	} {
 		if w := ask(h, "GET", path, ""); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "REQUEST_MALFORMED") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

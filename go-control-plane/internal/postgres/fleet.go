@@ -64,7 +64,8 @@ func (s *FleetStore) Load(ctx context.Context, self string, since time.Time) (lo
 func (s *FleetStore) attend(ctx context.Context, self string, loaded *fleet.Loaded) error {
 	return use(ctx, s.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
 		return c.QueryRow(ctx, `WITH old AS (SELECT seen_at FROM control_plane WHERE control_plane_id = $1),
-		forgotten AS (DELETE FROM control_plane WHERE seen_at < clock_timestamp() - interval '1 day' AND control_plane_id <> $1)
+		forgotten AS (DELETE FROM control_plane WHERE seen_at < clock_timestamp() - interval '1 day' AND control_plane_id <> $1
+			AND NOT EXISTS (SELECT FROM fleet_node WHERE owner = control_plane_id AND connected))
 		INSERT INTO control_plane (control_plane_id, seen_at) VALUES ($1, clock_timestamp())
 		ON CONFLICT (control_plane_id) DO UPDATE SET seen_at = excluded.seen_at
 		RETURNING seen_at, (SELECT seen_at FROM old) IS DISTINCT FROM $2`, self, s.seen).Scan(&loaded.At, &loaded.Anew)
@@ -167,4 +168,26 @@ func saveNodes(ctx context.Context, tx pgx.Tx, changes []fleet.Change) (map[stri
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error { saved[id] = true; return nil })
 	return saved, err
+}
+
+// Forget implements fleet.Store. A node whose row says that it is connected is gone since its control plane is.
+func (s *FleetStore) Forget(ctx context.Context, gone time.Duration) (left map[string]bool, err error) {
+	err = deleteAll(ctx, s.pool, `DELETE FROM fleet_node WHERE node_id IN (
+		SELECT node_id FROM fleet_node n WHERE saved_at < clock_timestamp() - $1::interval AND NOT EXISTS (
+			SELECT FROM control_plane c WHERE c.control_plane_id = n.owner AND n.connected AND c.seen_at >= clock_timestamp() - $1::interval)
+		ORDER BY node_id LIMIT 1000)`, gone)
+	if err != nil {
+		return nil, err
+	}
+	err = use(ctx, s.pool, longWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		left = map[string]bool{}
+		rows, err := c.Query(ctx, `SELECT node_id FROM fleet_node`)
+		if err != nil {
+			return err
+		}
+		var id string
+		_, err = pgx.ForEachRow(rows, []any{&id}, func() error { left[id] = true; return nil })
+		return err
+	})
+	return left, err
 }
