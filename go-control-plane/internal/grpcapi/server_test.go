@@ -29,11 +29,17 @@ import (
 type causes struct {
 	mu    sync.Mutex
 	ended []string
+	// applied has the times from commits until nodes had applied them.
+	applied []time.Duration
 }
 
-func (c *causes) UpdateSent(bool, int)        {}
-func (c *causes) UpdateApplied(time.Duration) {}
-func (c *causes) Rejected(int)                {}
+func (c *causes) UpdateSent(bool, int) {}
+func (c *causes) Rejected(int)         {}
+func (c *causes) UpdateApplied(afterCommit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.applied = append(c.applied, afterCommit)
+}
 func (c *causes) StreamEnded(cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
 	"hybrid/control-plane/internal/catalog"
@@ -389,5 +391,36 @@ func TestAPanicOfReceivingEndsTheStreamOnly(t *testing.T) {
 		if code, why := reason(err); code != codes.Internal || why != "INTERNAL" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A node whose clock is wrong tells wrong times. When a version was applied, and how long that took, is told by the control plane's.
+func TestClocksOfNodesAreNotTrusted(t *testing.T) {
+	for name, off := range map[string]time.Duration{"a day ahead": 24 * time.Hour, "a day behind": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, failing{})
+			s.publisher.Replace(snapshot.Whole{Version: 1})
+			start := time.Now()
+			n := s.node(t, &snapshotv1.Hello{NodeId: "a"})
+			wrong := func(a *snapshotv1.Ack) { a.AppliedAt = timestamppb.New(time.Now().Add(off)) }
+			n.ack(n.update(), wrong)
+			s.change(t, 2, catalog.Item{SKU: "mug"}, 0)
+			n.ack(n.update(), wrong)
+			n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Heartbeat{
+				Heartbeat: &snapshotv1.Heartbeat{Version: 2, SentAt: timestamppb.New(time.Now().Add(off))}}})
+			s.eventually(t, func(n fleet.Node) bool { return n.AppliedVersion == 2 })
+			if a, _ := s.registry.Node("a"); a.AppliedAt.Before(start) || a.AppliedAt.After(time.Now()) || a.LastHeartbeatAt.Before(start) || a.LastHeartbeatAt.After(time.Now()) {
+				t.Errorf("%+v", a)
+			}
+			var took []time.Duration
+			for deadline := time.Now().Add(10 * time.Second); len(took) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				s.observer.mu.Lock()
+				took = slices.Clone(s.observer.applied)
+				s.observer.mu.Unlock()
+			}
+			if len(took) != 1 || took[0] <= 0 || took[0] > time.Since(start) {
+				t.Errorf("it took %v", took)
+			}
+		})
 	}
 }
