@@ -226,7 +226,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 		})
 	}
 	serve(func() error { return httpServer.Serve(httpListener) })
-	serve(func() error { return grpcServer.Serve(grpcListener) })
+	serve(func() error { return grpcServer.Serve(grpcapi.Listen(grpcListener, grpcapi.AnswersTimeout)) })
 	p.log.InfoContext(ctx, "listening", "http", httpListener.Addr().String(), "grpc", grpcListener.Addr().String())
 
 	select {

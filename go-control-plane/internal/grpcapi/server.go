@@ -52,6 +52,7 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *Health) {
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.InTapHandle(limitUnary),
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.StatsHandler(queued{}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, MaxConnectionIdle: 5 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),

@@ -73,11 +73,15 @@ type served struct {
 	server    *grpc.Server
 	health    *grpcapi.Health
 	conn      *grpc.ClientConn
+	address   string
 	publisher *snapshot.Publisher
 	registry  *fleet.Registry
 	observer  *causes
 	draining  chan struct{}
 }
+
+// answersTimeout is grpcapi.AnswersTimeout for tests.
+const answersTimeout = 500 * time.Millisecond
 
 func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	t.Helper()
@@ -99,7 +103,8 @@ func serveEncoded(t *testing.T, items catalog.Repository[catalog.Item], encoder 
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.server.Serve(listener)
+	s.address = listener.Addr().String()
+	go s.server.Serve(grpcapi.Listen(listener, answersTimeout))
 	s.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

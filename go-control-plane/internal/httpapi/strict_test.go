@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"hybrid/control-plane/internal/catalog"
 )
 
 // TestOneRuleForJSON has a counterpart in the data plane, in json.rs.
@@ -107,6 +109,29 @@ func TestForeignPagesMayNotWrite(t *testing.T) {
 		h.ServeHTTP(w, r)
 		if w.Code != c.status {
 			t.Errorf("%s %s with %s %s: %d %s, want %d", c.method, c.path, c.header, c.value, w.Code, w.Body, c.status)
+		}
+	}
+}
+
+// What is encoded cannot be read, and the answer says what can be.
+func TestEncodedBodiesAreRefused(t *testing.T) {
+	h, k, _ := serve(t)
+	for encoding, status := range map[string]int{"gzip": 415, "GZIP": 415, "br": 415, "gzip, identity": 415, "identity": 200, "": 200} {
+		for path, body := range map[string]string{
+			"/items":    `{"name":"Mug","price":1}`,
+			"/v1/items": `{"sku":"mug","name":"Mug","unitPrice":{"currencyCode":"EUR","minorUnits":1}}`,
+		} {
+			k.created = catalog.Item{}
+			r := httptest.NewRequest("POST", path, strings.NewReader(body))
+			if encoding != "" {
+				r.Header.Set("Content-Encoding", encoding)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			refused := w.Header().Get("Accept-Encoding") == "identity" && strings.Contains(w.Body.String(), "CONTENT_ENCODING_UNSUPPORTED") && k.created.SKU == ""
+			if w.Code != status || refused != (status == 415) {
+				t.Errorf("%s with %q: %d %v %s", path, encoding, w.Code, w.Header(), w.Body)
+			}
 		}
 	}
 }
