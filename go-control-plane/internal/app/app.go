@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/config"
@@ -116,11 +115,13 @@ type plane struct {
 	ledgerAge *ledgerAge
 	// drainDelay is how long the process serves after it has said that it is not ready.
 	drainDelay time.Duration
+	// nodeRetention is how long a node is known that is gone; 0 is for ever.
+	nodeRetention time.Duration
 }
 
 func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 	p := &plane{
-		pools: pools, log: log, drainDelay: c.DrainDelay, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
+		pools: pools, log: log, drainDelay: c.DrainDelay, nodeRetention: c.NodeRetention, retention: postgres.NewRetention(pools.Background, c.LedgerRetention),
 		broker:      kafka.Broker{Addresses: c.Kafka, StandIn: c.KafkaStandIn},
 		ready:       readiness.New(taskMigrations, taskCatalog, taskWrites, taskTopics, taskRelay, taskLedger),
 		publisher:   snapshot.NewPublisher(contract.UpdateEncoder{}),
@@ -165,7 +166,7 @@ func assemble(c config.Config, pools postgres.Pools, log *slog.Logger) *plane {
 			Log:        log,
 		},
 		Snapshot: &grpcapi.Snapshot{Publisher: p.publisher, Registry: p.registry, Observer: p.streams, Log: log, Draining: p.draining, LedgerAge: p.ledgerAge.now},
-		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher},
+		Fleet:    &grpcapi.Fleet{Registry: p.registry, Publisher: p.publisher, Log: log},
 		Ledger:   &grpcapi.Ledger{Reader: postgres.NewLedger(pools.Reads, contract.CatalogChanged), Log: log},
 	}
 	return p
@@ -211,11 +212,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 
 	grpcServer, health := grpcapi.NewServer(p.services, p.log)
 	p.ready.OnChange(func(ready bool) {
-		state := healthv1.HealthCheckResponse_NOT_SERVING
-		if ready {
-			state = healthv1.HealthCheckResponse_SERVING
-		}
-		health.SetServingStatus("", state)
+		health.Set(ready)
 		p.log.InfoContext(ctx, "readiness changed", "ready", ready)
 	})
 	handler, err := httpapi.NewHandler(background, p.services, p.ready, p.log)
@@ -237,7 +234,7 @@ func (p *plane) run(ctx context.Context, httpListener, grpcListener net.Listener
 		})
 	}
 	serve(func() error { return httpServer.Serve(httpListener) })
-	serve(func() error { return grpcServer.Serve(grpcListener) })
+	serve(func() error { return grpcServer.Serve(grpcapi.Listen(grpcListener, grpcapi.AnswersTimeout)) })
 	p.log.InfoContext(ctx, "listening", "http", httpListener.Addr().String(), "grpc", grpcListener.Addr().String())
 
 	select {
@@ -309,7 +306,9 @@ func (p *plane) start(ctx context.Context, work *sync.WaitGroup) {
 		work.Go(func() { p.watchLedger(ctx, postgres.NewLedger(p.pools.Background, contract.CatalogChanged)) })
 		work.Go(func() { p.prune(ctx) })
 		work.Go(func() { postgres.Listen(ctx, p.pools.Background, p.log, p.relayWake, p.builderWake) })
-		work.Go(func() { p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.log) })
+		work.Go(func() {
+			p.registry.Run(ctx, postgres.NewFleetStore(p.pools.Background), fleetSave, p.nodeRetention, p.log)
+		})
 		work.Go(func() { p.keepTopics(ctx, work) })
 	})
 }

@@ -38,9 +38,11 @@ func TestCallsAreServedDuringTheDrainDelay(t *testing.T) {
 		var report readiness.Report
 		return json.NewDecoder(answer.Body).Decode(&report) == nil && report.Status == readiness.Draining
 	})
-	health, err := healthv1.NewHealthClient(r.conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
-	if err != nil || health.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("health: %v, %v", health, err)
+	for _, service := range []string{"", fleetv1.FleetService_ServiceDesc.ServiceName} {
+		health, err := healthv1.NewHealthClient(r.conn).Check(t.Context(), &healthv1.HealthCheckRequest{Service: service})
+		if err != nil || health.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("health of %q: %v, %v", service, health, err)
+		}
 	}
 	// On a new connection too.
 	answer, err := (&http.Client{Transport: &http.Transport{}}).Get(r.http + "/v1/fleet/nodes")

@@ -4,10 +4,12 @@ package app
 
 import (
 	"testing"
+	"time"
 
 	fleetv1 "hybrid/control-plane/gen/hybrid/fleet/v1"
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
 	"hybrid/control-plane/internal/config"
+	"hybrid/control-plane/internal/postgres"
 	"hybrid/control-plane/internal/postgrestest"
 )
 
@@ -48,4 +50,28 @@ func TestTwoControlPlanesListAllNodes(t *testing.T) {
 	if err != nil || !m.GetNode().GetConnected() {
 		t.Errorf("the node of a: %v, %v", m, err)
 	}
+}
+
+// Nodes that have been gone for longer than the setting are forgotten.
+func TestGoneNodesAreForgotten(t *testing.T) {
+	uri := postgrestest.Database(t)
+	pool, err := postgres.Open(t.Context(), uri, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := postgres.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	for id, days := range map[string]int{"gone": 8, "lately": 6} {
+		if _, err := pool.Exec(t.Context(), `INSERT INTO fleet_node (node_id, software_version, connected, connected_at, last_heartbeat_at,
+			offered_version, applied_version, saved_at) SELECT $1, '1', false, at, at, 1, 1, at FROM (SELECT now() - make_interval(days => $2)) t (at)`, id, days); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := run(t, config.Config{Postgres: uri, Kafka: noKafka(t), NodeRetention: 7 * 24 * time.Hour})
+	eventually(t, "only the one that left lately is known", func() bool {
+		m, err := fleetv1.NewFleetServiceClient(r.conn).ListNodes(t.Context(), &fleetv1.ListNodesRequest{})
+		return err == nil && len(m.GetNodes()) == 1 && m.GetNodes()[0].GetNodeId() == "lately"
+	})
 }

@@ -84,6 +84,37 @@ func TestSilentCallersAreLetGo(t *testing.T) {
 	}
 }
 
+// A caller that asks for more than the connection holds, and does not read it, is let go, and what serves it goes on.
+func TestACallerThatDoesNotReadIsLetGo(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	server := newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		part := make([]byte, 1<<20)
+		for range 1_000 {
+			if _, err := w.Write(part); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}), slog.New(slog.DiscardHandler))
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	silent(t, l.Addr(), "GET /v1/items HTTP/1.1\r\nHost: x\r\n\r\n")
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("all was sent")
+		}
+	case <-time.After(time.Minute):
+		t.Error("is waited for after a minute")
+	}
+}
+
 func TestConnectionsBeyondTheLimitAreClosedAndCounted(t *testing.T) {
 	var refused atomic.Int64
 	l, err := listen("127.0.0.1:0", config.HTTPPortVariable, 2, &refused)

@@ -33,6 +33,8 @@ type Config struct {
 	LogLevel slog.Level
 	// LedgerRetention is how long entries of the ledger are kept; 0 is for ever.
 	LedgerRetention time.Duration
+	// NodeRetention is how long a node is known that is not connected; 0 is for ever.
+	NodeRetention time.Duration
 	// DrainDelay is how long the process still serves after it has said that it is not ready.
 	DrainDelay time.Duration
 }
@@ -66,6 +68,7 @@ const Usage = `Variables:
   BIND_ADDRESS                  address to listen on (default 127.0.0.1)
   LOG_LEVEL                     debug, info, warn or error (default info)
   LEDGER_RETENTION_DAYS         how long entries of the ledger are kept; totals are always kept (default 400, 0 is for ever)
+  NODE_RETENTION_DAYS           how long a data plane is known that is not connected any more (default 30, 0 is for ever)
   DRAIN_DELAY                   seconds for which a process that is told to end is not ready, but still serves, so that callers and
                                 balancers turn away before it refuses them: 0 to 300 (default 0)
   OTEL_EXPORTER_OTLP_ENDPOINT   receives traces, metrics and logs over OTLP/gRPC (default: nothing is exported). The other
@@ -94,13 +97,12 @@ func Read(getenv func(string) string) (Config, error) {
 			return c, &Error{"LOG_LEVEL", fmt.Sprintf("must be debug, info, warn or error, is %q", text), nil}
 		}
 	}
-	days := uint64(400)
-	if text := getenv("LEDGER_RETENTION_DAYS"); text != "" {
-		if days, err = strconv.ParseUint(text, 10, 64); err != nil || days > maxRetentionDays {
-			return c, &Error{"LEDGER_RETENTION_DAYS", fmt.Sprintf("must be a number of days from 0 to %d, is %q", maxRetentionDays, text), nil}
-		}
+	if c.LedgerRetention, err = retention(getenv, "LEDGER_RETENTION_DAYS", 400); err != nil {
+		return c, err
 	}
-	c.LedgerRetention = time.Duration(days) * 24 * time.Hour
+	if c.NodeRetention, err = retention(getenv, "NODE_RETENTION_DAYS", 30); err != nil {
+		return c, err
+	}
 	if text := getenv("DRAIN_DELAY"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || seconds > maxDrainDelay {
@@ -121,6 +123,17 @@ func Read(getenv func(string) string) (Config, error) {
 
 // maxRetentionDays is about a hundred years.
 const maxRetentionDays = 36_500
+
+func retention(getenv func(string) string, variable string, standard uint64) (time.Duration, error) {
+	days := standard
+	if text := getenv(variable); text != "" {
+		var err error
+		if days, err = strconv.ParseUint(text, 10, 64); err != nil || days > maxRetentionDays {
+			return 0, &Error{variable, fmt.Sprintf("must be a number of days from 0 to %d, is %q", maxRetentionDays, text), nil}
+		}
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}
 
 // maxDrainDelay is in seconds.
 const maxDrainDelay = 300

@@ -110,18 +110,26 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestLedgerRetention(t *testing.T) {
-	for text, want := range map[string]time.Duration{"": 400 * 24 * time.Hour, "0": 0, "1": 24 * time.Hour, "36500": 36_500 * 24 * time.Hour, "36501": -1, "-1": -1, "1d": -1} {
-		c, err := config.Read(func(name string) string {
-			return map[string]string{"ConnectionStrings__hybriddb": "Host=db", "ConnectionStrings__kafka": "k:1", "LEDGER_RETENTION_DAYS": text}[name]
-		})
-		var refused *config.Error
-		if want < 0 {
-			if !errors.As(err, &refused) || refused.Variable != "LEDGER_RETENTION_DAYS" {
-				t.Errorf("%q: %v", text, err)
+func TestRetention(t *testing.T) {
+	for variable, kept := range map[string]struct {
+		standard time.Duration
+		of       func(config.Config) time.Duration
+	}{
+		"LEDGER_RETENTION_DAYS": {400 * 24 * time.Hour, func(c config.Config) time.Duration { return c.LedgerRetention }},
+		"NODE_RETENTION_DAYS":   {30 * 24 * time.Hour, func(c config.Config) time.Duration { return c.NodeRetention }},
+	} {
+		for text, want := range map[string]time.Duration{"": kept.standard, "0": 0, "1": 24 * time.Hour, "36500": 36_500 * 24 * time.Hour, "36501": -1, "-1": -1, "1d": -1} {
+			c, err := config.Read(func(name string) string {
+				return map[string]string{"ConnectionStrings__hybriddb": "Host=db", "ConnectionStrings__kafka": "k:1", variable: text}[name]
+			})
+			var refused *config.Error
+			if want < 0 {
+				if !errors.As(err, &refused) || refused.Variable != variable {
+					t.Errorf("%s=%q: %v", variable, text, err)
+				}
+			} else if err != nil || kept.of(c) != want {
+				t.Errorf("%s=%q: %v, %v; want %v", variable, text, kept.of(c), err, want)
 			}
-		} else if err != nil || c.LedgerRetention != want {
-			t.Errorf("%q: %v, %v; want %v", text, c.LedgerRetention, err, want)
 		}
 	}
 }

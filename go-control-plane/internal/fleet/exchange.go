@@ -35,22 +35,26 @@ type Store interface {
 	Load(ctx context.Context, self string, since time.Time) (Loaded, error)
 	// Save inserts or replaces these nodes, except those that another control plane has in a later session.
 	Save(ctx context.Context, changes []Change) error
+	// Forget deletes the nodes that have been gone for longer than this, and returns the ids of those that are left.
+	Forget(ctx context.Context, gone time.Duration) (left map[string]bool, err error)
 }
 
 // Versions alone change with every catalog write for all nodes, so they are saved only every progressEvery intervals. The nodes
-// of others are read every refreshEvery intervals.
+// of others are read every refreshEvery intervals, and nodes that are gone are looked for every forgetEvery.
 const (
 	progressEvery = 10
 	refreshEvery  = 2
+	forgetEvery   = 600
 )
 
-// Run loads the nodes of the store and saves changes, at most once per interval until ctx is done, and once more after that.
-func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration, log *slog.Logger) error {
+// Run loads the nodes of the store and saves changes, at most once per interval until ctx is done, and once more after that. It
+// forgets nodes that have been gone for longer than gone, unless that is 0.
+func (r *Registry) Run(ctx context.Context, store Store, interval, gone time.Duration, log *slog.Logger) error {
 	loading, saving := backoff.Retry{Work: "fleet load", Log: log}, backoff.Retry{Work: "fleet save", Log: log}
 	refresh := time.NewTicker(refreshEvery * interval)
 	defer refresh.Stop()
 	defer r.last(ctx, store)
-	var since, progress time.Time
+	var since, progress, forgot time.Time
 	for ctx.Err() == nil {
 		loaded, err := store.Load(ctx, r.self, since)
 		if err != nil {
@@ -60,6 +64,12 @@ func (r *Registry) Run(ctx context.Context, store Store, interval time.Duration,
 		loading.Succeeded(ctx)
 		since = loaded.At
 		r.adopt(loaded)
+		if gone > 0 && time.Since(forgot) >= forgetEvery*interval {
+			forgot = time.Now()
+			if err := r.forget(ctx, store, gone); err != nil && ctx.Err() == nil {
+				log.WarnContext(ctx, "forgetting nodes that are gone failed; the next attempt is in "+(forgetEvery*interval).String(), "error", err)
+			}
+		}
 		whole := time.Since(progress) >= progressEvery*interval
 		if err := r.flush(ctx, store, whole); err != nil {
 			saving.Failed(ctx, err)
@@ -171,4 +181,21 @@ func (r *Registry) flush(ctx context.Context, store Store, progress bool) error 
 		r.mu.Unlock()
 	}
 	return err
+}
+
+// forget forgets the nodes that have been gone for longer than this, here and in the store. A node that connects again is a new one.
+func (r *Registry) forget(ctx context.Context, store Store, gone time.Duration) error {
+	left, err := store.Forget(ctx, gone)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, n := range r.nodes {
+		// What is not in the store may be new, or the store in an older state than before.
+		if !left[id] && n.session == nil && n.unsaved == (unsaved{}) && r.now().Sub(n.LastHeartbeatAt) > gone {
+			delete(r.nodes, id)
+		}
+	}
+	return nil
 }

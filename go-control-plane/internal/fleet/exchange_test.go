@@ -13,10 +13,16 @@ import (
 // plane is the registry of one of several control planes on one store.
 func plane(t *testing.T, s *store, now func() time.Time) (r *fleet.Registry, stop func()) {
 	t.Helper()
+	return forgetful(t, s, now, 0)
+}
+
+// forgetful is a plane that forgets nodes that are gone for this long.
+func forgetful(t *testing.T, s *store, now func() time.Time, gone time.Duration) (r *fleet.Registry, stop func()) {
+	t.Helper()
 	r = fleet.NewRegistry(now)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- r.Run(ctx, s, time.Millisecond, gone, slog.New(slog.DiscardHandler)) }()
 	stopped := false
 	stop = func() {
 		if stopped {
@@ -118,7 +124,7 @@ func TestAnswersBeforeTheStoreWasRead(t *testing.T) {
 		c.answer(r.Connect("n", "1", 1))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+		go func() { done <- r.Run(ctx, s, time.Millisecond, 0, slog.New(slog.DiscardHandler)) }()
 		text := func(n fleet.Node) (text string) {
 			for _, reject := range n.Rejects {
 				text += reject.Key.Name + " " + reject.Code + " "
@@ -154,7 +160,7 @@ func TestVersionsAloneAreSavedRarely(t *testing.T) {
 	r := fleet.NewRegistry(at(0))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, s, 20*time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- r.Run(ctx, s, 20*time.Millisecond, 0, slog.New(slog.DiscardHandler)) }()
 	n := r.Connect("n", "1", 1)
 	eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
 	_, before := s.get("n")
@@ -242,7 +248,7 @@ func TestWhenAVersionWasApplied(t *testing.T) {
 		r.Connect("n", "1", held)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+		go func() { done <- r.Run(ctx, s, time.Millisecond, 0, slog.New(slog.DiscardHandler)) }()
 		eventually(t, "stored", func() bool { n, _ := s.get("n"); return n.Connected })
 		if n, _ := r.Node("n"); !n.AppliedAt.Equal(want) {
 			t.Errorf("version %d was applied at %v, want %v", held, n.AppliedAt, want)
@@ -252,4 +258,35 @@ func TestWhenAVersionWasApplied(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A node that has been gone for long is forgotten by the store and by each control plane. One that connects again is known with all
+// that it rejects.
+func TestNodesThatAreGoneAreForgotten(t *testing.T) {
+	s := &store{saved: map[string]fleet.Node{
+		"long":   {ID: "long", LastHeartbeatAt: at(-3600)(), Owner: "other"},
+		"lately": {ID: "lately", LastHeartbeatAt: at(-60)(), Owner: "other"},
+		"stays":  {ID: "stays", LastHeartbeatAt: at(-3600)(), Connected: true, Owner: "other"},
+	}, seen: map[string]bool{"other": true}}
+	// A control plane whose clock is behind forgets nothing before its time.
+	behind, _ := plane(t, s, at(-7200))
+	eventually(t, "all are known", func() bool { return len(behind.Nodes()) == 3 })
+	old := behind.Connect("old", "1", 1)
+	old.Acknowledged(2, instant, true, nil, []fleet.Reject{{Key: key("a"), Code: "X"}})
+	old.Disconnect()
+	eventually(t, "the store has it", func() bool { n, _ := s.get("old"); return n.ID == "old" && !n.Connected && len(n.Rejects) == 1 })
+	a, stop := plane(t, s, at(0))
+	eventually(t, "a hears of it", func() bool { return len(a.Nodes()) == 4 })
+	stop()
+	b, _ := forgetful(t, s, at(0), time.Minute)
+	eventually(t, "what is gone is forgotten", func() bool {
+		nodes := b.Nodes()
+		return len(nodes) == 2 && nodes[0].ID == "lately" && nodes[1].ID == "stays"
+	})
+	if n, _ := s.get("old"); n.ID != "" {
+		t.Error("the store has it still")
+	}
+	behind.Connect("old", "1", 2)
+	eventually(t, "what it rejects is known again", func() bool { n, _ := s.get("old"); return n.Connected && len(n.Rejects) == 1 })
+	old.Heartbeat()
 }

@@ -3,6 +3,7 @@ package fleet
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -111,6 +112,8 @@ func (r *Registry) Connect(id, softwareVersion string, heldVersion int64) *Sessi
 		node.AppliedVersion, node.AppliedAt = heldVersion, now
 	}
 	node.unsaved.session = true
+	// The store may have forgotten the node, and with it what it rejects.
+	node.unsaved.rejects = node.unsaved.rejects || len(node.Rejects) > 0
 	r.urge()
 	return s
 }
@@ -192,7 +195,7 @@ func (s *Session) do(change func(*entry)) {
 	r := s.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := r.nodes[s.id]; n.session == s {
+	if n := r.nodes[s.id]; n != nil && n.session == s {
 		change(n)
 	}
 }
@@ -208,16 +211,27 @@ func (r *Registry) urge() {
 // Own reports whether this control plane has the node's stream, or had the last one.
 func (r *Registry) Own(n Node) bool { return n.Owner == r.self }
 
-// Nodes returns every node that was ever seen by any control plane, ordered by id.
-func (r *Registry) Nodes() []Node {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]Node, 0, len(r.nodes))
-	for _, n := range r.nodes {
-		all = append(all, r.view(n))
+// Nodes returns every node that any control plane knows, ordered by id.
+func (r *Registry) Nodes() []Node { return slices.Collect(r.After("")) }
+
+// After returns the nodes whose ids are greater than this one, ordered by id, each as it is when it is taken.
+func (r *Registry) After(id string) iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		r.mu.Lock()
+		var ids []string
+		for known := range r.nodes {
+			if known > id {
+				ids = append(ids, known)
+			}
+		}
+		r.mu.Unlock()
+		slices.Sort(ids)
+		for _, id := range ids {
+			if n, ok := r.Node(id); ok && !yield(n) {
+				return
+			}
+		}
 	}
-	slices.SortFunc(all, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
-	return all
 }
 
 // Node returns the node with this id.

@@ -124,6 +124,21 @@ func (s *store) Save(_ context.Context, changes []fleet.Change) error {
 	return nil
 }
 
+// Forget deletes the nodes that are not connected and were heard of this long before at(0).
+func (s *store) Forget(_ context.Context, gone time.Duration) (map[string]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := map[string]bool{}
+	for id, n := range s.saved {
+		if n.Connected || instant.Sub(n.LastHeartbeatAt) <= gone {
+			left[id] = true
+		} else {
+			delete(s.saved, id)
+		}
+	}
+	return left, nil
+}
+
 func (s *store) get(id string) (fleet.Node, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +150,7 @@ func TestChangesReachTheStore(t *testing.T) {
 	s := &store{failures: 2, saved: map[string]fleet.Node{"old": {ID: "old", Connected: true, AppliedVersion: 9}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- r.Run(ctx, s, time.Millisecond, 0, slog.New(slog.DiscardHandler)) }()
 	session := r.Connect("n", "1", 1)
 	session.Offered(2)
 	wait := func(what string, condition func() bool) {
@@ -206,7 +221,7 @@ func TestOutagesOfTheStore(t *testing.T) {
 	r := fleet.NewRegistry(clock)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.Run(ctx, s, time.Millisecond, slog.New(slog.NewTextHandler(&lines, nil))) }()
+	go func() { done <- r.Run(ctx, s, time.Millisecond, 0, slog.New(slog.NewTextHandler(&lines, nil))) }()
 	session := r.Connect("old", "2", 9)
 	session.Offered(10)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {

@@ -8,6 +8,33 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
+// Health is what the server says of itself, as a whole and by the name of each of its services.
+type Health struct {
+	server *health.Server
+	names  []string
+}
+
+// newHealth has the services that are registered by now. They are not serving.
+func newHealth(server *grpc.Server) *Health {
+	h := &Health{server: health.NewServer(), names: []string{""}}
+	for name := range server.GetServiceInfo() {
+		h.names = append(h.names, name)
+	}
+	h.Set(false)
+	return h
+}
+
+// Set says whether the services are serving, which is the same for all of them.
+func (h *Health) Set(serving bool) {
+	state := healthv1.HealthCheckResponse_NOT_SERVING
+	if serving {
+		state = healthv1.HealthCheckResponse_SERVING
+	}
+	for _, name := range h.names {
+		h.server.SetServingStatus(name, state)
+	}
+}
+
 // healthService is grpc-go's health service, whose watches end when the drain begins. An open watch would hold it up until
 // its deadline.
 type healthService struct {

@@ -59,7 +59,7 @@ func (n *node) serve(ctx context.Context, first *snapshot.Update, received <-cha
 	go func() {
 		var err error
 		defer func() { sending <- err }()
-		// The interceptors see a panic of the handler's own goroutine only.
+		// As for receiving.
 		defer recovered(ctx, n.snapshot.Log, snapshotv1.SnapshotService_StreamSnapshot_FullMethodName, &err)
 		err = n.send(ctx, first)
 	}()

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -45,7 +44,7 @@ type Services struct {
 }
 
 // NewServer returns the server, with health and reflection. Its health is NOT_SERVING until the caller changes it.
-func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Server) {
+func NewServer(services Services, log *slog.Logger) (*grpc.Server, *Health) {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -53,6 +52,7 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.InTapHandle(limitUnary),
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.StatsHandler(queued{}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, MaxConnectionIdle: 5 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
@@ -63,9 +63,8 @@ func NewServer(services Services, log *slog.Logger) (*grpc.Server, *health.Serve
 	snapshotv1.RegisterSnapshotServiceServer(server, services.Snapshot)
 	fleetv1.RegisterFleetServiceServer(server, services.Fleet)
 	usagev1.RegisterLedgerServiceServer(server, services.Ledger)
-	state := health.NewServer()
-	state.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
-	healthv1.RegisterHealthServer(server, &healthService{Server: state, draining: services.Snapshot.Draining})
+	state := newHealth(server)
+	healthv1.RegisterHealthServer(server, &healthService{Server: state.server, draining: services.Snapshot.Draining})
 	reflection.Register(server)
 	return server, state
 }

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/status"
 
 	catalogv1 "hybrid/control-plane/gen/hybrid/catalog/v1"
@@ -30,11 +29,17 @@ import (
 type causes struct {
 	mu    sync.Mutex
 	ended []string
+	// applied has the times from commits until nodes had applied them.
+	applied []time.Duration
 }
 
-func (c *causes) UpdateSent(bool, int)        {}
-func (c *causes) UpdateApplied(time.Duration) {}
-func (c *causes) Rejected(int)                {}
+func (c *causes) UpdateSent(bool, int) {}
+func (c *causes) Rejected(int)         {}
+func (c *causes) UpdateApplied(afterCommit time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.applied = append(c.applied, afterCommit)
+}
 func (c *causes) StreamEnded(cause string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -66,13 +71,17 @@ func (f failing) Get(context.Context, string) (catalog.Item, error) {
 
 type served struct {
 	server    *grpc.Server
-	health    *health.Server
+	health    *grpcapi.Health
 	conn      *grpc.ClientConn
+	address   string
 	publisher *snapshot.Publisher
 	registry  *fleet.Registry
 	observer  *causes
 	draining  chan struct{}
 }
+
+// answersTimeout is grpcapi.AnswersTimeout for tests.
+const answersTimeout = 500 * time.Millisecond
 
 func serve(t *testing.T, items catalog.Repository[catalog.Item]) *served {
 	t.Helper()
@@ -87,14 +96,15 @@ func serveEncoded(t *testing.T, items catalog.Repository[catalog.Item], encoder 
 	s.server, s.health = grpcapi.NewServer(grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection(items), Log: log},
 		Snapshot: &grpcapi.Snapshot{Publisher: s.publisher, Registry: s.registry, Observer: s.observer, Log: log, Draining: s.draining, Patience: 300 * time.Millisecond},
-		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher},
+		Fleet:    &grpcapi.Fleet{Registry: s.registry, Publisher: s.publisher, Log: log},
 		Ledger:   &grpcapi.Ledger{Log: log},
 	}, log)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.server.Serve(listener)
+	s.address = listener.Addr().String()
+	go s.server.Serve(grpcapi.Listen(listener, answersTimeout))
 	s.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

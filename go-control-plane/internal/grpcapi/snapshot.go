@@ -62,7 +62,13 @@ func (s *Snapshot) StreamSnapshot(stream snapshotStream) error {
 	defer cancel()
 	received := make(chan *snapshotv1.StreamSnapshotRequest)
 	receiving := make(chan error, 1)
-	go func() { receiving <- receive(ctx, stream, received) }()
+	go func() {
+		var err error
+		defer func() { receiving <- err }()
+		// The interceptors see a panic of the handler's own goroutine only.
+		defer recovered(ctx, s.Log, snapshotv1.SnapshotService_StreamSnapshot_FullMethodName, &err)
+		err = receive(ctx, stream, received)
+	}()
 
 	hello, err := s.hello(ctx, received, receiving)
 	if err != nil {

@@ -1,7 +1,10 @@
 package grpcapi_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,11 +12,13 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	snapshotv1 "hybrid/control-plane/gen/hybrid/snapshot/v1"
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/contract"
 	"hybrid/control-plane/internal/fleet"
+	"hybrid/control-plane/internal/grpcapi"
 	"hybrid/control-plane/internal/snapshot"
 )
 
@@ -353,5 +358,69 @@ func TestAPanicWhileSendingEndsItsStreamAlone(t *testing.T) {
 		if _, err := stream.Recv(); status.Code(err) != codes.Internal {
 			t.Errorf("ended with %v", err)
 		}
+	}
+}
+
+// undecodable is a stream on which what the node sends makes a panic, from a message on.
+type undecodable struct {
+	snapshotv1.SnapshotService_StreamSnapshotServer
+	ctx   context.Context
+	first []*snapshotv1.StreamSnapshotRequest
+}
+
+func (u *undecodable) Context() context.Context { return u.ctx }
+func (u *undecodable) SendMsg(any) error        { return nil }
+
+func (u *undecodable) Recv() (*snapshotv1.StreamSnapshotRequest, error) {
+	if len(u.first) == 0 {
+		panic("a fault of ours")
+	}
+	next := u.first[0]
+	u.first = u.first[1:]
+	return next, nil
+}
+
+// Receiving has a goroutine of its own too, before the Hello and after it.
+func TestAPanicOfReceivingEndsTheStreamOnly(t *testing.T) {
+	publisher := snapshot.NewPublisher(contract.UpdateEncoder{})
+	publisher.Replace(snapshot.Whole{Version: 1})
+	service := &grpcapi.Snapshot{Publisher: publisher, Registry: fleet.NewRegistry(time.Now), Observer: &causes{}, Log: slog.New(slog.DiscardHandler)}
+	hello := &snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Hello{Hello: &snapshotv1.Hello{NodeId: "a"}}}
+	for name, first := range map[string][]*snapshotv1.StreamSnapshotRequest{"at first": nil, "after the Hello": {hello}} {
+		err := service.StreamSnapshot(&undecodable{ctx: t.Context(), first: first})
+		if code, why := reason(err); code != codes.Internal || why != "INTERNAL" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A node whose clock is wrong tells wrong times. When a version was applied, and how long that took, is told by the control plane's.
+func TestClocksOfNodesAreNotTrusted(t *testing.T) {
+	for name, off := range map[string]time.Duration{"a day ahead": 24 * time.Hour, "a day behind": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, failing{})
+			s.publisher.Replace(snapshot.Whole{Version: 1})
+			start := time.Now()
+			n := s.node(t, &snapshotv1.Hello{NodeId: "a"})
+			wrong := func(a *snapshotv1.Ack) { a.AppliedAt = timestamppb.New(time.Now().Add(off)) }
+			n.ack(n.update(), wrong)
+			s.change(t, 2, catalog.Item{SKU: "mug"}, 0)
+			n.ack(n.update(), wrong)
+			n.send(&snapshotv1.StreamSnapshotRequest{Message: &snapshotv1.StreamSnapshotRequest_Heartbeat{
+				Heartbeat: &snapshotv1.Heartbeat{Version: 2, SentAt: timestamppb.New(time.Now().Add(off))}}})
+			s.eventually(t, func(n fleet.Node) bool { return n.AppliedVersion == 2 })
+			if a, _ := s.registry.Node("a"); a.AppliedAt.Before(start) || a.AppliedAt.After(time.Now()) || a.LastHeartbeatAt.Before(start) || a.LastHeartbeatAt.After(time.Now()) {
+				t.Errorf("%+v", a)
+			}
+			var took []time.Duration
+			for deadline := time.Now().Add(10 * time.Second); len(took) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+				s.observer.mu.Lock()
+				took = slices.Clone(s.observer.applied)
+				s.observer.mu.Unlock()
+			}
+			if len(took) != 1 || took[0] <= 0 || took[0] > time.Since(start) {
+				t.Errorf("it took %v", took)
+			}
+		})
 	}
 }

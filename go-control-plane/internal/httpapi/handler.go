@@ -41,7 +41,7 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 		runtime.WithRoutingErrorHandler(routingError),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
-		runtime.WithMiddlewares(routed, agreeing),
+		runtime.WithMiddlewares(asked, routed, agreeing),
 		runtime.SetQueryParameterParser(&strictQuery{}),
 	)
 	if err := catalogv1.RegisterCatalogServiceHandlerServer(ctx, gateway, services.Catalog); err != nil {
@@ -55,14 +55,13 @@ func NewHandler(ctx context.Context, services grpcapi.Services, ready *readiness
 	}
 	api := http.NewServeMux()
 	api.Handle("/v1/", gateway)
-	api.Handle("/v1/fleet/", withoutQuery(gateway))
 	api.Handle("POST /items", at("/items", withoutQuery(keyed(createShort(services.Catalog, log)))))
 	api.Handle("GET /openapi.json", at("/openapi.json", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(openAPI)
 	})))
-	api.Handle("/items", at("/items", http.HandlerFunc(methodNotAllowed)))
-	api.Handle("/openapi.json", at("/openapi.json", http.HandlerFunc(methodNotAllowed)))
+	api.Handle("/items", at("/items", only(http.MethodPost)))
+	api.Handle("/openapi.json", at("/openapi.json", only(http.MethodGet)))
 	api.HandleFunc("/", notFound)
 
 	// A web page must not make a browser write to a control plane on the same machine or network.

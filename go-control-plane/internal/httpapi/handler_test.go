@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,7 +66,7 @@ func serve(t *testing.T) (http.Handler, *keeper, *readiness.Readiness) {
 	ready := readiness.New("task")
 	handler, err := httpapi.NewHandler(t.Context(), grpcapi.Services{
 		Catalog:  &grpcapi.Catalog{Items: catalog.NewCollection[catalog.Item](k), Log: log},
-		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: publisher},
+		Fleet:    &grpcapi.Fleet{Registry: registry, Publisher: publisher, Log: log},
 		Snapshot: &grpcapi.Snapshot{},
 		Ledger:   &grpcapi.Ledger{Reader: twoPlaces{}, Log: log},
 	}, ready, log)
@@ -98,6 +99,17 @@ func TestCreateInTheShortForm(t *testing.T) {
 	}
 	if k.created.UnitPrice.Currency != "EUR" || !strings.HasPrefix(k.created.SKU, "item-") {
 		t.Errorf("created %+v", k.created)
+	}
+}
+
+// internals are words of the language and the libraries that this program is made of.
+var internals = regexp.MustCompile(`(?i)strconv|json[:.]|proto[:.\x{a0}]|\bgo\b|golang|unmarshal|runtime|type mismatch|\*|[a-z]v1\.[A-Z]|\bnil\b|parsing field`)
+
+// plain checks that an answer names nothing of what this program is made of.
+func plain(t *testing.T, w *httptest.ResponseRecorder) {
+	t.Helper()
+	if found := internals.FindString(w.Body.String()); w.Code >= 400 && found != "" {
+		t.Errorf("an answer names %q: %.500s", found, w.Body)
 	}
 }
 
@@ -140,6 +152,27 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/ledger/totals?pageToken=" + catalog.PageToken("ledger_total", "EUR"), ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
 		{"GET", "/v1/items?pageToken=x", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
 		{"GET", "/v1/items?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?pageSize=", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?pageSize=99999999999", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?page_size=1.5", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?pageToken=%zz", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?pageToken=a;b", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/items?pageToken=%ff", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
+		{"GET", "/v1/fleet/nodes?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/fleet/nodes?pageSize=1001", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_size"},
+		{"GET", "/v1/fleet/nodes?pageToken=x", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "page_token"},
+		{"GET", "/v1/ledger/totals?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"GET", "/v1/ledger/entries?pageSize=many", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"DELETE", "/v1/items/mug?version=first", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"DELETE", "/v1/items/mug?version=9223372036854775808", ``, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items", `[]`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items", `{"sku":1}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items", `{"unitPrice":1}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items", `{"unitPrice":{"minorUnits":"much"}}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items", `{"updatedAt":"yesterday"}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/items:batchCreate", `{"items":{}}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/promotions", `{"skus":"mug"}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
+		{"POST", "/v1/promotions", `{"percentOffPpm":1,"amountOffMinor":1}`, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED", ""},
 		{"PUT", "/v1/items/mug", strings.Replace(valid, "{", `{"version":"1",`, 1), 409, "ABORTED", "VERSION_MISMATCH", ""},
 		{"PUT", "/v1/items/mug", valid, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "version"},
 		{"DELETE", "/v1/items/mug", ``, 400, "INVALID_ARGUMENT", "FIELDS_INVALID", "version"},
@@ -165,6 +198,7 @@ func TestProblems(t *testing.T) {
 			w.Header().Get("Content-Type") != "application/problem+json" || p.Title == "" || p.Type == "" {
 			t.Errorf("%s %s %.80s: %d %s", c.method, c.path, c.body, w.Code, w.Body)
 		}
+		plain(t, w)
 	}
 	k.err = catalog.ErrUnavailable
 	if w := ask(h, "GET", "/v1/items/mug", ""); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "STORE_UNAVAILABLE") {

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -47,6 +49,14 @@ func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 		if err := checkJSON(body); err != nil {
 			return err
 		}
-		return m.Unmarshal(cutLists(body, grpcapi.MaxKept), v)
+		if err := m.Unmarshal(cutLists(body, grpcapi.MaxKept), v); err != nil {
+			return malformed(err)
+		}
+		return nil
 	})
+}
+
+// malformed says what is wrong with a body, without the name of the library that found it.
+func malformed(err error) error {
+	return errors.New("the body is malformed: " + strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 }

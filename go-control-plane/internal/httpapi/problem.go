@@ -72,35 +72,27 @@ func gatewayError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w
 }
 
 // routingError answers a request that matches no route of the gateway.
-func routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
-	switch status {
-	case http.StatusMethodNotAllowed:
-		methodNotAllowed(w, r)
-	case http.StatusBadRequest:
+func routingError(_ context.Context, gateway *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+	switch {
+	case isQuestion(r):
+	case status == http.StatusMethodNotAllowed:
+		methodNotAllowed(w, r, allowed(gateway, r)...)
+	case status == http.StatusBadRequest:
 		problem{Status: status, Detail: "the path is malformed", Code: codeName(codes.InvalidArgument), Reason: "REQUEST_MALFORMED"}.write(w)
 	default:
 		notFound(w, r)
 	}
 }
 
-func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Allow", allowed(r.URL.Path))
-	problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served at this path",
-		Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
+// only returns a handler for the requests to a path that another one serves for this method alone.
+func only(method string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { methodNotAllowed(w, r, method) }
 }
 
-// allowed lists the methods of a path that exists.
-func allowed(path string) string {
-	switch {
-	case path == "/items":
-		return "POST"
-	case path == "/openapi.json", strings.HasPrefix(path, "/v1/fleet/"), strings.HasPrefix(path, "/v1/ledger/"):
-		return "GET"
-	case strings.Count(path, "/") == 2:
-		return "GET, POST"
-	default:
-		return "GET, PUT, DELETE"
-	}
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, others ...string) {
+	w.Header().Set("Allow", strings.Join(others, ", "))
+	problem{Status: http.StatusMethodNotAllowed, Detail: r.Method + " is not served at this path",
+		Code: codeName(codes.Unimplemented), Reason: "METHOD_NOT_ALLOWED"}.write(w)
 }
 
 func crossOrigin(w http.ResponseWriter, _ *http.Request) {

@@ -33,28 +33,46 @@ func (p *strictQuery) Parse(message proto.Message, values url.Values, filter *ut
 		if len(given) > 1 {
 			return fmt.Errorf("the query parameter %q is given %d times", name, len(given))
 		}
-		if !isField(message.ProtoReflect().Descriptor(), strings.Split(name, ".")) || filter.HasCommonPrefix(strings.Split(name, ".")) {
+		field := fieldAt(message.ProtoReflect().Descriptor(), strings.Split(name, "."))
+		if field == nil || filter.HasCommonPrefix(strings.Split(name, ".")) {
 			return fmt.Errorf("the query parameter %q is unknown", name)
 		}
+		if p.DefaultQueryParser.Parse(message, url.Values{name: given}, filter) != nil {
+			return fmt.Errorf("the query parameter %q is not %s", name, kindOf(field))
+		}
 	}
-	return p.DefaultQueryParser.Parse(message, values, filter)
+	return nil
 }
 
-func isField(message protoreflect.MessageDescriptor, path []string) bool {
+// kindOf says what a value of a field is.
+func kindOf(field protoreflect.FieldDescriptor) string {
+	switch field.Kind() {
+	case protoreflect.BoolKind:
+		return "true or false"
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		return "a whole number of 32 bits"
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		return "a whole number of 64 bits"
+	default:
+		return "a value of its type"
+	}
+}
+
+// fieldAt returns the field that a path leads to; nil if there is none.
+func fieldAt(message protoreflect.MessageDescriptor, path []string) (field protoreflect.FieldDescriptor) {
 	for _, name := range path {
 		if message == nil {
-			return false
+			return nil
 		}
-		field := message.Fields().ByTextName(name)
-		if field == nil {
+		if field = message.Fields().ByTextName(name); field == nil {
 			field = message.Fields().ByJSONName(name)
 		}
 		if field == nil {
-			return false
+			return nil
 		}
 		message = field.Message()
 	}
-	return true
+	return field
 }
 
 // withoutQuery serves what has no query parameters, and which the gateway therefore does not parse.

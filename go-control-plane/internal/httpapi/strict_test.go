@@ -4,8 +4,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"hybrid/control-plane/internal/catalog"
 )
 
 // TestOneRuleForJSON has a counterpart in the data plane, in json.rs.
@@ -44,6 +47,8 @@ func TestOneRuleForJSON(t *testing.T) {
 	} {
 		if w := ask(h, "POST", c.path, c.body); w.Code != c.status {
 			t.Errorf("%s: %d %s, want %d", what, w.Code, w.Body, c.status)
+		} else {
+			plain(t, w)
 		}
 	}
 }
@@ -52,10 +57,12 @@ func TestUnknownQueriesAreRefused(t *testing.T) {
 	h, _, _ := serve(t)
 	for _, path := range []string{
 		"/v1/items?page_siz=1", "/v1/items?pageSize=1&pageSize=2", "/v1/items?PageSize=1", "/v1/items/mug?x=1",
-		"/v1/fleet/nodes?x=1", "/v1/ledger/totals?x=1", "/v1/ledger/entries?x=1",
+		"/v1/fleet/nodes?x=1", "/v1/fleet/nodes/a?x=1", "/v1/fleet/nodes/a?pageSize=1", "/v1/ledger/totals?x=1", "/v1/ledger/entries?x=1",
 	} {
 		if w := ask(h, "GET", path, ""); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "REQUEST_MALFORMED") {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		} else {
+			plain(t, w)
 		}
 	}
 }
@@ -106,14 +113,43 @@ func TestForeignPagesMayNotWrite(t *testing.T) {
 	}
 }
 
+// What is encoded cannot be read, and the answer says what can be.
+func TestEncodedBodiesAreRefused(t *testing.T) {
+	h, k, _ := serve(t)
+	for encoding, status := range map[string]int{"gzip": 415, "GZIP": 415, "br": 415, "gzip, identity": 415, "identity": 200, "": 200} {
+		for path, body := range map[string]string{
+			"/items":    `{"name":"Mug","price":1}`,
+			"/v1/items": `{"sku":"mug","name":"Mug","unitPrice":{"currencyCode":"EUR","minorUnits":1}}`,
+		} {
+			k.created = catalog.Item{}
+			r := httptest.NewRequest("POST", path, strings.NewReader(body))
+			if encoding != "" {
+				r.Header.Set("Content-Encoding", encoding)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			refused := w.Header().Get("Accept-Encoding") == "identity" && strings.Contains(w.Body.String(), "CONTENT_ENCODING_UNSUPPORTED") && k.created.SKU == ""
+			if w.Code != status || refused != (status == 415) {
+				t.Errorf("%s with %q: %d %v %s", path, encoding, w.Code, w.Header(), w.Body)
+			}
+		}
+	}
+}
+
 func TestEveryMethodThatIsRefusedIsToldTheOthers(t *testing.T) {
 	h, _, _ := serve(t)
 	for path, want := range map[string]string{
 		"/items": "POST", "/openapi.json": "GET", "/v1/items": "GET, POST", "/v1/items/mug": "GET, PUT, DELETE",
+		"/v1/items:batchCreate": "POST", "/v1/promotions/a:b": "GET, PUT, DELETE", "/v1/promotions": "GET, POST", "/v1/ledger/entries": "GET",
 		"/v1/tax-rules/DE/standard": "GET, PUT, DELETE", "/v1/fleet/nodes": "GET", "/v1/fleet/nodes/a": "GET", "/v1/ledger/totals": "GET",
 	} {
 		if w := ask(h, "PATCH", path, ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != want {
 			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, w.Header().Get("Allow"), want)
+		}
+		for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			if w := ask(h, method, path, ""); (w.Code != http.StatusMethodNotAllowed) != slices.Contains(strings.Split(want, ", "), method) {
+				t.Errorf("%s %s: %d", method, path, w.Code)
+			}
 		}
 	}
 }

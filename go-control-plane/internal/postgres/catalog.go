@@ -51,15 +51,27 @@ var _ catalog.Repository[catalog.Item] = (*table[catalog.Item])(nil)
 var errRepeated = errors.New("the write was done before")
 
 func (t *table[R]) Get(ctx context.Context, name string) (R, error) {
-	r, err := t.find(ctx, t.reads, name, "")
-	return r, translate(err)
+	var r R
+	err := use(ctx, t.reads, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		r, err = t.find(ctx, c, name, "")
+		return err
+	})
+	return r, err
 }
 
 func (t *table[R]) List(ctx context.Context, after string, limit int) (page []R, more bool, err error) {
+	err = use(ctx, t.reads, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		page, more, err = t.list(ctx, c, after, limit)
+		return err
+	})
+	return page, more, err
+}
+
+func (t *table[R]) list(ctx context.Context, q queries, after string, limit int) (page []R, more bool, err error) {
 	// One row more than the limit shows whether there are more.
-	rows, err := t.reads.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit+1)
+	rows, err := q.Query(ctx, t.selectSQL()+` WHERE `+t.key+` > $1 ORDER BY `+t.key+` LIMIT $2`, after, limit+1)
 	if err != nil {
-		return nil, false, translate(err)
+		return nil, false, err
 	}
 	defer rows.Close()
 	size := 0
@@ -73,17 +85,17 @@ func (t *table[R]) List(ctx context.Context, after string, limit int) (page []R,
 		}
 		r, err := t.scan(rows)
 		if err != nil {
-			return nil, false, translate(err)
+			return nil, false, err
 		}
 		page = append(page, r)
 	}
 	rows.Close()
-	return page, more, translate(rows.Err())
+	return page, more, rows.Err()
 }
 
 func (t *table[R]) Update(ctx context.Context, r R) (R, error) {
 	updated := r
-	err := inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	err := inTx(ctx, t.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
 			return err
@@ -136,7 +148,7 @@ func (t *table[R]) isUpdate(ctx context.Context, q querier, base int64, merged, 
 }
 
 func (t *table[R]) Delete(ctx context.Context, name string, version int64) error {
-	return inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return inTx(ctx, t.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		next, at, err := nextVersion(ctx, tx)
 		if err != nil {
 			return err
@@ -156,6 +168,10 @@ func (t *table[R]) Delete(ctx context.Context, name string, version int64) error
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+type queries interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 func (t *table[R]) find(ctx context.Context, q querier, name, lock string) (R, error) {

@@ -49,7 +49,7 @@ type repeatable struct {
 // create adds all of the resources at one version, or none, and stamps them. If the request was done before, it sets the result of
 // repeat to that of the first time.
 func (t *table[R]) create(ctx context.Context, all []R, repeat repeatable) error {
-	err := inTx(ctx, t.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	err := inTx(ctx, t.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
 			return err

@@ -42,15 +42,18 @@ var noSchema = map[string]bool{
 }
 
 // translate wraps failures of the server, or of the connection to it, in catalog.ErrUnavailable, and returns other errors
-// unchanged.
-func translate(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, catalog.ErrUnavailable) {
+// unchanged. A deadline is such a failure if it is not that of ctx, but one that the server was given.
+func translate(ctx context.Context, err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, catalog.ErrUnavailable):
+		return err
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		return err
+	case errors.Is(err, context.DeadlineExceeded), unavailable(err):
+		return fmt.Errorf("%w: %w", catalog.ErrUnavailable, err)
+	default:
 		return err
 	}
-	if unavailable(err) {
-		return fmt.Errorf("%w: %w", catalog.ErrUnavailable, err)
-	}
-	return err
 }
 
 func unavailable(err error) bool {

@@ -30,31 +30,36 @@ func TestErrorsThatMeanNotNow(t *testing.T) {
 		"54000": false, "F0000": false, "HV000": false, "P0000": false, "XX000": false, "XX001": false, "": false, "4": false,
 	}
 	for state, want := range states {
-		err := translate(fmt.Errorf("write: %w", &pgconn.PgError{Code: state, Message: "m"}))
+		err := translate(t.Context(), fmt.Errorf("write: %w", &pgconn.PgError{Code: state, Message: "m"}))
 		if got := errors.Is(err, catalog.ErrUnavailable); got != want {
 			t.Errorf("SQLSTATE %q is not now: %t, want %t", state, got, want)
 		}
 		// While connecting, all of them are: a database that is being made, or a password that is being changed.
-		if err := translate(fmt.Errorf("connect: %w", &pgconn.ConnectError{Config: &pgconn.Config{}})); !errors.Is(err, catalog.ErrUnavailable) {
+		if err := translate(t.Context(), fmt.Errorf("connect: %w", &pgconn.ConnectError{Config: &pgconn.Config{}})); !errors.Is(err, catalog.ErrUnavailable) {
 			t.Errorf("connecting: %v", err)
 		}
 	}
 	for err, want := range map[error]bool{
 		io.EOF: true, io.ErrUnexpectedEOF: true, net.ErrClosed: true, &net.OpError{Op: "read", Err: errors.New("reset")}: true,
-		errors.New("conn closed"): true, errors.New("odd"): false, catalog.ErrNotFound: false, context.Canceled: false, context.DeadlineExceeded: false,
+		errors.New("conn closed"): true, errors.New("odd"): false, catalog.ErrNotFound: false, context.Canceled: false, context.DeadlineExceeded: true,
 	} {
-		if got := errors.Is(translate(fmt.Errorf("read: %w", err)), catalog.ErrUnavailable); got != want && err.Error() != "conn closed" {
+		if got := errors.Is(translate(t.Context(), fmt.Errorf("read: %w", err)), catalog.ErrUnavailable); got != want && err.Error() != "conn closed" {
 			t.Errorf("%v is not now: %t, want %t", err, got, want)
 		}
-		if got := translate(err); errors.Is(got, catalog.ErrUnavailable) != want || !errors.Is(got, err) {
+		if got := translate(t.Context(), err); errors.Is(got, catalog.ErrUnavailable) != want || !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
-	if translate(nil) != nil {
+	ended, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if err := translate(ended, fmt.Errorf("read: %w", context.DeadlineExceeded)); errors.Is(err, catalog.ErrUnavailable) {
+		t.Errorf("a caller's deadline became %v", err)
+	}
+	if translate(t.Context(), nil) != nil {
 		t.Error("no error became one")
 	}
-	once := translate(io.EOF)
-	if translate(once) != once {
+	once := translate(t.Context(), io.EOF)
+	if translate(t.Context(), once) != once {
 		t.Error("an error is wrapped twice")
 	}
 }

@@ -34,14 +34,14 @@ var _ fleet.Store = (*FleetStore)(nil)
 // Load implements fleet.Store. It is not safe for concurrent use.
 func (s *FleetStore) Load(ctx context.Context, self string, since time.Time) (loaded fleet.Loaded, err error) {
 	if err := s.attend(ctx, self, &loaded); err != nil {
-		return loaded, translate(err)
+		return loaded, err
 	}
 	if loaded.Anew {
 		since = time.Time{}
 	} else if !since.IsZero() {
 		since = since.Add(-commitDelay)
 	}
-	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.pool, shortWork, oneView, func(ctx context.Context, tx pgx.Tx) error {
 		loaded.Nodes, loaded.Alive = nil, map[string]bool{}
 		rows, err := tx.Query(ctx, `SELECT control_plane_id FROM control_plane WHERE seen_at > clock_timestamp() - $1::interval`, aliveFor)
 		if err != nil {
@@ -62,12 +62,14 @@ func (s *FleetStore) Load(ctx context.Context, self string, since time.Time) (lo
 
 // attend notes that self is alive. It tells whether the note of the last time is gone, as after a restore.
 func (s *FleetStore) attend(ctx context.Context, self string, loaded *fleet.Loaded) error {
-	err := s.pool.QueryRow(ctx, `WITH old AS (SELECT seen_at FROM control_plane WHERE control_plane_id = $1),
-		forgotten AS (DELETE FROM control_plane WHERE seen_at < clock_timestamp() - interval '1 day' AND control_plane_id <> $1)
+	return use(ctx, s.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, `WITH old AS (SELECT seen_at FROM control_plane WHERE control_plane_id = $1),
+		forgotten AS (DELETE FROM control_plane WHERE seen_at < clock_timestamp() - interval '1 day' AND control_plane_id <> $1
+			AND NOT EXISTS (SELECT FROM fleet_node WHERE owner = control_plane_id AND connected))
 		INSERT INTO control_plane (control_plane_id, seen_at) VALUES ($1, clock_timestamp())
 		ON CONFLICT (control_plane_id) DO UPDATE SET seen_at = excluded.seen_at
 		RETURNING seen_at, (SELECT seen_at FROM old) IS DISTINCT FROM $2`, self, s.seen).Scan(&loaded.At, &loaded.Anew)
-	return err
+	})
 }
 
 func nodesSince(ctx context.Context, tx pgx.Tx, since time.Time) ([]fleet.Node, error) {
@@ -109,7 +111,7 @@ func (s *FleetStore) Save(ctx context.Context, changes []fleet.Change) error {
 	changes = slices.Clone(changes)
 	// In one order, so that two control planes cannot deadlock.
 	slices.SortFunc(changes, func(a, b fleet.Change) int { return cmp.Compare(a.ID, b.ID) })
-	return inTx(ctx, s.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return inTx(ctx, s.pool, longWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		saved, err := saveNodes(ctx, tx, changes)
 		if err != nil {
 			return err
@@ -166,4 +168,26 @@ func saveNodes(ctx context.Context, tx pgx.Tx, changes []fleet.Change) (map[stri
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error { saved[id] = true; return nil })
 	return saved, err
+}
+
+// Forget implements fleet.Store. A node whose row says that it is connected is gone since its control plane is.
+func (s *FleetStore) Forget(ctx context.Context, gone time.Duration) (left map[string]bool, err error) {
+	err = deleteAll(ctx, s.pool, `DELETE FROM fleet_node WHERE node_id IN (
+		SELECT node_id FROM fleet_node n WHERE saved_at < clock_timestamp() - $1::interval AND NOT EXISTS (
+			SELECT FROM control_plane c WHERE c.control_plane_id = n.owner AND n.connected AND c.seen_at >= clock_timestamp() - $1::interval)
+		ORDER BY node_id LIMIT 1000)`, gone)
+	if err != nil {
+		return nil, err
+	}
+	err = use(ctx, s.pool, longWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		left = map[string]bool{}
+		rows, err := c.Query(ctx, `SELECT node_id FROM fleet_node`)
+		if err != nil {
+			return err
+		}
+		var id string
+		_, err = pgx.ForEachRow(rows, []any{&id}, func() error { left[id] = true; return nil })
+		return err
+	})
+	return left, err
 }

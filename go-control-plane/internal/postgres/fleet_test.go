@@ -112,3 +112,53 @@ func TestTextThatPostgresRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What has been gone for long is forgotten. A row that says that its node is connected counts as long as its control plane lives.
+func TestNodesThatAreGoneAreForgotten(t *testing.T) {
+	pool := open(t)
+	store := postgres.NewFleetStore(pool)
+	now := time.Now().UTC()
+	save := func(id, owner string, connected bool) {
+		t.Helper()
+		n := fleet.Node{ID: id, ConnectedAt: now, LastHeartbeatAt: now, Connected: connected, Owner: owner,
+			Rejects: []fleet.Reject{{Key: catalog.Key{Kind: catalog.KindItem, Name: "mug"}, Version: 1}}}
+		if err := store.Save(t.Context(), []fleet.Change{{Node: n, Rejected: true}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, owner := range []string{"me", "lately dead", "long dead"} {
+		if _, err := postgres.NewFleetStore(pool).Load(t.Context(), owner, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save("gone", "me", false)
+	save("connected", "me", true)
+	save("of one that died lately", "lately dead", true)
+	save("of one that died long ago", "long dead", true)
+	execute(t, pool, `UPDATE fleet_node SET saved_at = saved_at - interval '31 days'`,
+		`UPDATE control_plane SET seen_at = seen_at - interval '2 days' WHERE control_plane_id = 'lately dead'`,
+		`UPDATE control_plane SET seen_at = seen_at - interval '31 days' WHERE control_plane_id = 'long dead'`)
+	save("left lately", "me", false)
+	// Those of whose nodes something is known are not forgotten sooner.
+	if _, err := store.Load(t.Context(), "me", time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := store.Forget(t.Context(), 30*24*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "map[connected:true left lately:true of one that died lately:true]"; fmt.Sprint(left) != want {
+		t.Errorf("left are %v, want %v", left, want)
+	}
+	if n := count(t, pool, "fleet_node"); n != 3 {
+		t.Errorf("%d nodes, want 3", n)
+	}
+	if n := count(t, pool, "fleet_reject"); n != 3 {
+		t.Errorf("rejects of %d nodes, want of 3", n)
+	}
+	// With no node left, a control plane that is gone is forgotten.
+	execute(t, pool, `UPDATE fleet_node SET connected = false`)
+	if _, err := store.Load(t.Context(), "me", time.Time{}); err != nil || count(t, pool, "control_plane") != 1 {
+		t.Errorf("%d control planes, %v", count(t, pool, "control_plane"), err)
+	}
+}

@@ -28,8 +28,8 @@ var (
 // which keeps vacuum from its work.
 const lockPoll = time.Second
 
-// Lead runs work while this process holds the duty's advisory lock, until ctx is done. Other processes poll for the lock. When the connection that holds the lock is lost, the context of work ends before the
-// lock is requested again.
+// Lead runs work while this process holds the duty's advisory lock, until ctx is done. Other processes poll for the lock. When the
+// connection that holds the lock is lost, the context of work ends before the lock is requested again.
 func Lead(ctx context.Context, pool *pgxpool.Pool, duty Duty, log *slog.Logger, work func(context.Context) error) error {
 	retry := backoff.Retry{Work: "leadership of the " + duty.name, Log: log}
 	for {
@@ -50,7 +50,7 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 	}
 	defer closeQuietly(conn)
 	if err := takeLock(ctx, conn, duty.lock); err != nil {
-		return translate(err)
+		return translate(ctx, err)
 	}
 	taken()
 	working, stop := context.WithCancelCause(ctx)
@@ -67,14 +67,14 @@ func leadOnce(ctx context.Context, pool *pgxpool.Pool, duty Duty, work func(cont
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
-	return translate(lost)
+	return translate(ctx, lost)
 }
 
 // takeLock waits until the session has the advisory lock.
 func takeLock(ctx context.Context, conn *pgx.Conn, lock int64) error {
 	for {
-		var taken bool
-		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lock).Scan(&taken); err != nil || taken {
+		taken, err := tryLock(ctx, conn, lock)
+		if err != nil || taken {
 			return err
 		}
 		select {
@@ -85,6 +85,13 @@ func takeLock(ctx context.Context, conn *pgx.Conn, lock int64) error {
 	}
 }
 
+func tryLock(ctx context.Context, conn *pgx.Conn, lock int64) (taken bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, shortWork)
+	defer cancel()
+	err = conn.QueryRow(limited, `SELECT pg_try_advisory_lock($1)`, lock).Scan(&taken)
+	return taken, translate(ctx, err)
+}
+
 var errWorkEnded = errors.New("the work ended")
 
 // connect opens a connection outside the pool, for a long-lived purpose.
@@ -92,7 +99,7 @@ func connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
 	config := pool.Config().ConnConfig.Copy()
 	config.Tracer = nil
 	conn, err := pgx.ConnectConfig(ctx, config)
-	return conn, translate(err)
+	return conn, translate(ctx, err)
 }
 
 func closeQuietly(conn *pgx.Conn) {

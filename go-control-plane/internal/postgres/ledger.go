@@ -36,29 +36,30 @@ func (l *Ledger) Positions(ctx context.Context, topic string) (map[int32]ledger.
 	if _, err := l.exhaust(ctx); err != nil {
 		return nil, err
 	}
-	return positions(ctx, l.pool, topic, "")
-}
-
-type queries interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	var next map[int32]ledger.Position
+	err := use(ctx, l.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		next, err = positions(ctx, c, topic, "")
+		return err
+	})
+	return next, err
 }
 
 func positions(ctx context.Context, q queries, topic, lock string) (map[int32]ledger.Position, error) {
 	rows, err := q.Query(ctx, `SELECT kafka_partition, next_offset, topic_id FROM consumer_offset WHERE topic = $1 ORDER BY kafka_partition `+lock, topic)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	next := map[int32]ledger.Position{}
 	var partition int32
 	var p ledger.Position
 	_, err = pgx.ForEachRow(rows, []any{&partition, &p.Offset, &p.TopicID}, func() error { next[partition] = p; return nil })
-	return next, translate(err)
+	return next, err
 }
 
 // Apply books a batch in one transaction, which takes no lock that catalog writes wait for until its last statements. Promotions
 // that are then exhausted are marked in a second one.
 func (l *Ledger) Apply(ctx context.Context, b ledger.Batch) (booked ledger.Booked, err error) {
-	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	err = inTx(ctx, l.pool, longWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		booked = ledger.Booked{}
 		next, err := positions(ctx, tx, b.Topic, "FOR UPDATE")
 		if err != nil {
@@ -189,11 +190,14 @@ func spend(batch *pgx.Batch, records []ledger.Record) {
 func (l *Ledger) exhaust(ctx context.Context) (exhausted []string, err error) {
 	const due = `SELECT promotion_id FROM promotion WHERE spent_minor >= budget_minor AND NOT exhausted`
 	var found bool
-	if err := l.pool.QueryRow(ctx, `SELECT EXISTS (`+due+`)`).Scan(&found); err != nil || !found {
-		return nil, translate(err)
+	err = use(ctx, l.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, `SELECT EXISTS (`+due+`)`).Scan(&found)
+	})
+	if err != nil || !found {
+		return nil, err
 	}
 	promotions := promotionTable(l.pool, l.pool, l.announce)
-	err = inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	err = inTx(ctx, l.pool, longWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		version, at, err := nextVersion(ctx, tx)
 		if err != nil {
 			return err
@@ -234,7 +238,7 @@ var errNothingDue = errors.New("no promotion is to be marked")
 // Retire implements ledger.Book by renaming the topic of the records from an offset on.
 func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from ledger.Position) error {
 	name := topic + "@" + time.Now().UTC().Format(time.RFC3339Nano)
-	return inTx(ctx, l.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return inTx(ctx, l.pool, longWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE usage_record SET topic = $4 WHERE topic = $1 AND kafka_partition = $2 AND kafka_offset >= $3`,
 			topic, partition, from.Offset, name)
 		if err != nil {
@@ -247,17 +251,24 @@ func (l *Ledger) Retire(ctx context.Context, topic string, partition int32, from
 }
 
 // Entries implements ledger.Reader.
-func (l *Ledger) Entries(ctx context.Context, after int64, limit int) ([]ledger.Entry, error) {
-	rows, err := l.pool.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
+func (l *Ledger) Entries(ctx context.Context, after int64, limit int) (page []ledger.Entry, err error) {
+	err = use(ctx, l.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		page, err = entries(ctx, c, after, limit)
+		return err
+	})
+	return page, err
+}
+
+func entries(ctx context.Context, q queries, after int64, limit int) ([]ledger.Entry, error) {
+	rows, err := q.Query(ctx, `SELECT entry_id, window_start, window_end, currency_code, jurisdiction, sku, promotion_id,
 		promotion_created_version, lines, quantity, discount_minor, net_minor, tax_minor, gross_minor, booked_at
 		FROM ledger_entry WHERE entry_id > $1 ORDER BY entry_id LIMIT $2`, after, limit)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ledger.Entry, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (e ledger.Entry, err error) {
 		err = row.Scan(&e.ID, &e.Start, &e.End, &e.Currency, &e.Jurisdiction, &e.Line.SKU, &e.Line.PromotionID, &e.Line.PromotionCreatedVersion, &e.Line.Lines,
 			&e.Line.Quantity, &e.Line.DiscountMinor, &e.Line.NetMinor, &e.Line.TaxMinor, &e.Line.GrossMinor, &e.BookedAt)
 		return e, err
 	})
-	return entries, translate(err)
 }

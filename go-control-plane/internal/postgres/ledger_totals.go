@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/ledger"
@@ -51,12 +52,20 @@ func (l *Ledger) Totals(ctx context.Context, after ledger.Place, limit int) (pag
 		// What is not read has to be received all the same.
 		limit = catalog.MaxPageBytes / totalBytes
 	}
+	err = use(ctx, l.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		page, more, err = totals(ctx, c, after, limit)
+		return err
+	})
+	return page, more, err
+}
+
+func totals(ctx context.Context, q queries, after ledger.Place, limit int) (page []ledger.Total, more bool, err error) {
 	// One row more than the limit shows whether there are more.
-	rows, err := l.pool.Query(ctx, `SELECT currency_code, jurisdiction, quotes::text, discount_minor::text, net_minor::text,
+	rows, err := q.Query(ctx, `SELECT currency_code, jurisdiction, quotes::text, discount_minor::text, net_minor::text,
 		tax_minor::text, gross_minor::text FROM ledger_total WHERE (currency_code, jurisdiction) > ($1, $2) ORDER BY 1, 2 LIMIT $3`,
 		after.Currency, after.Jurisdiction, limit+1)
 	if err != nil {
-		return nil, false, translate(err)
+		return nil, false, err
 	}
 	defer rows.Close()
 	size := 0
@@ -71,12 +80,12 @@ func (l *Ledger) Totals(ctx context.Context, after ledger.Place, limit int) (pag
 		}
 		total, err := scanTotal(rows)
 		if err != nil {
-			return nil, false, translate(err)
+			return nil, false, err
 		}
 		page = append(page, total)
 	}
 	rows.Close()
-	return page, more, translate(rows.Err())
+	return page, more, rows.Err()
 }
 
 func scanTotal(row pgx.Row) (t ledger.Total, err error) {

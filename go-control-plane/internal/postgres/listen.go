@@ -28,7 +28,10 @@ func listenOnce(ctx context.Context, pool *pgxpool.Pool, wake []chan<- struct{},
 		return err
 	}
 	defer closeQuietly(conn)
-	if _, err := conn.Exec(ctx, `LISTEN `+ChangedChannel); err != nil {
+	limited, cancel := context.WithTimeout(ctx, shortWork)
+	_, err = conn.Exec(limited, `LISTEN `+ChangedChannel)
+	cancel()
+	if err != nil {
 		return err
 	}
 	listening()

@@ -26,13 +26,21 @@ const (
 // Migrate applies the migrations that are missing. If several processes call it at the same time, one applies them and the
 // others wait. It fails if the schema has migrations that this program does not know, or with other content.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	return translate(pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
-		if err := takeLock(ctx, c.Conn(), migrationLock); err != nil {
-			return err
-		}
-		defer c.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock)
-		return migrate(ctx, c.Conn())
-	}))
+	c, err := acquire(ctx, pool)
+	if err != nil {
+		return translate(ctx, err)
+	}
+	defer c.Release()
+	if err := takeLock(ctx, c.Conn(), migrationLock); err != nil {
+		return translate(ctx, err)
+	}
+	defer func() {
+		// A session that does not answer is closed, which releases the lock too.
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shortWork)
+		defer cancel()
+		c.Exec(limited, `SELECT pg_advisory_unlock($1)`, migrationLock)
+	}()
+	return translate(ctx, migrate(ctx, c.Conn()))
 }
 
 // script is a migration of this program.
@@ -68,7 +76,10 @@ func migrate(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	done, err := applied(ctx, c, known)
+	// Only the migrations themselves may take their time.
+	limited, cancel := context.WithTimeout(ctx, shortWork)
+	done, err := applied(limited, c, known)
+	cancel()
 	if err != nil {
 		return err
 	}

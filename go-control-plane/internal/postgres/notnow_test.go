@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -213,5 +215,33 @@ func TestWaitingHoldsNoSnapshot(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d ask for the lock, %d of them are in a statement", asking-1, inside-1)
 		}
+	}
+}
+
+// The kernel does not keep a connection for a quarter of an hour on which nothing is acknowledged.
+func TestSocketsDoNotWaitForAcknowledgements(t *testing.T) {
+	conn, err := open(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	socket, ok := conn.Conn().PgConn().Conn().(syscall.Conn)
+	if !ok {
+		t.Fatalf("a connection is a %T", conn.Conn().PgConn().Conn())
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has this limit for a socket")
+	}
+	const tcpUserTimeout = 18
+	var limit int
+	if failed := raw.Control(func(fd uintptr) { limit, err = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout) }); failed != nil || err != nil {
+		t.Fatal(failed, err)
+	}
+	if limit != 25_000 {
+		t.Errorf("the limit is %d ms", limit)
 	}
 }

@@ -27,11 +27,19 @@ func NewOutbox(pool *pgxpool.Pool) *Outbox { return &Outbox{pool: pool} }
 var _ outbox.Queue = (*Outbox)(nil)
 
 // Pending returns the oldest unpublished messages in commit order.
-func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, error) {
-	rows, err := o.pool.Query(ctx, `SELECT outbox_id, topic, key, value, headers, created_at FROM outbox
+func (o *Outbox) Pending(ctx context.Context, limit int) (pending []outbox.Pending, err error) {
+	err = use(ctx, o.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		pending, err = o.pending(ctx, c, limit)
+		return err
+	})
+	return pending, err
+}
+
+func (o *Outbox) pending(ctx context.Context, q queries, limit int) ([]outbox.Pending, error) {
+	rows, err := q.Query(ctx, `SELECT outbox_id, topic, key, value, headers, created_at FROM outbox
 		WHERE published_at IS NULL ORDER BY outbox_id LIMIT $1`, limit)
 	if err != nil {
-		return nil, translate(err)
+		return nil, err
 	}
 	var newest time.Time
 	pending, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p outbox.Pending, err error) {
@@ -46,13 +54,15 @@ func (o *Outbox) Pending(ctx context.Context, limit int) ([]outbox.Pending, erro
 		return p, json.Unmarshal(headers, &p.Headers)
 	})
 	o.newest.Store(&newest)
-	return pending, translate(err)
+	return pending, err
 }
 
 // Count returns the number of unpublished messages.
 func (o *Outbox) Count(ctx context.Context) (n int64, err error) {
-	err = o.pool.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE published_at IS NULL`).Scan(&n)
-	return n, translate(err)
+	err = use(ctx, o.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE published_at IS NULL`).Scan(&n)
+	})
+	return n, err
 }
 
 // MarkPublished marks messages of the last Pending as published.
@@ -61,8 +71,10 @@ func (o *Outbox) MarkPublished(ctx context.Context, ids []int64) error {
 	if newest == nil {
 		return errNothingRead
 	}
-	_, err := o.pool.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1) AND created_at <= $2`, ids, *newest)
-	return translate(err)
+	return use(ctx, o.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) error {
+		_, err := c.Exec(ctx, `UPDATE outbox SET published_at = clock_timestamp() WHERE outbox_id = ANY($1) AND created_at <= $2`, ids, *newest)
+		return err
+	})
 }
 
 var errNothingRead = errors.New("messages are to be marked that were not read")

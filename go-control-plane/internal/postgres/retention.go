@@ -54,9 +54,14 @@ func (r *Retention) Prune(ctx context.Context) error {
 // deleteAll repeats a statement that deletes a limited number of rows until there are none, so that no transaction is long.
 func deleteAll(ctx context.Context, pool *pgxpool.Pool, statement string, args ...any) error {
 	for {
-		tag, err := pool.Exec(ctx, statement, args...)
-		if err != nil || tag.RowsAffected() == 0 {
-			return translate(err)
+		var deleted int64
+		err := use(ctx, pool, longWork, func(ctx context.Context, c *pgxpool.Conn) error {
+			tag, err := c.Exec(ctx, statement, args...)
+			deleted = tag.RowsAffected()
+			return err
+		})
+		if err != nil || deleted == 0 {
+			return err
 		}
 	}
 }

@@ -26,14 +26,14 @@ var oneView = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOn
 
 // Whole reads the whole catalog in one database snapshot. The log begins with the epoch.
 func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.Whole, err error) {
-	if at, err := s.standing(ctx, s.pool, snapshot.Point{}); err != nil {
-		return whole, translate(err)
+	if at, err := s.standingNow(ctx, snapshot.Point{}); err != nil {
+		return whole, err
 	} else if !at.sameTimeline {
 		if err := s.renew(ctx, s.moved(snapshot.Point{})); err != nil {
 			return whole, err
 		}
 	}
-	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.pool, longWork, oneView, func(ctx context.Context, tx pgx.Tx) error {
 		whole = snapshot.Whole{}
 		err := tx.QueryRow(ctx, `SELECT version, changed_at FROM catalog_version`).Scan(&whole.Version, &whole.CommittedAt)
 		if err != nil {
@@ -63,9 +63,9 @@ func (s *SnapshotSource) Whole(ctx context.Context, maxLog int) (whole snapshot.
 // Since reads the changes after the held state, and the current content of the changed resources, in one database snapshot.
 func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step snapshot.Step, err error) {
 	// Most calls find no change, which one cheap query shows.
-	now, err := s.standing(ctx, s.pool, held)
+	now, err := s.standingNow(ctx, held)
 	if err != nil {
-		return step, translate(err)
+		return step, err
 	}
 	if !now.sameTimeline || now.lost {
 		if err := s.renew(ctx, s.moved(held)); err != nil {
@@ -82,7 +82,7 @@ func (s *SnapshotSource) Since(ctx context.Context, held snapshot.Point) (step s
 	if now.version == held.Version {
 		return step, nil
 	}
-	err = inTx(ctx, s.pool, oneView, func(tx pgx.Tx) error {
+	err = inTx(ctx, s.pool, longWork, oneView, func(ctx context.Context, tx pgx.Tx) error {
 		step = snapshot.Step{}
 		// Between the two queries the store may have come to another timeline.
 		now, err := s.standing(ctx, tx, held)

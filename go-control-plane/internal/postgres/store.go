@@ -3,7 +3,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"strconv"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/telemetry"
 )
 
@@ -79,6 +77,8 @@ func open(ctx context.Context, uri string, tracer pgx.QueryTracer, size int32) (
 	c.Tracer = tracer
 	c.ConnectTimeout = 3 * time.Second
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	// As the server's end has it, in session.
+	limitUnacknowledged(&dialer, 25*time.Second)
 	c.DialFunc = dialer.DialContext
 	for name, value := range session {
 		if _, given := c.RuntimeParams[name]; !given {
@@ -91,6 +91,8 @@ func open(ctx context.Context, uri string, tracer pgx.QueryTracer, size int32) (
 	}
 	config.MaxConns = size
 	config.MaxConnIdleTime = time.Minute
+	// One that is dead leaves time for others.
+	config.PingTimeout = time.Second
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
@@ -101,32 +103,4 @@ func reading(purpose string, pool *pgxpool.Pool) telemetry.Pool {
 		Used: int64(stat.AcquiredConns()), Idle: int64(stat.IdleConns()), Max: int64(stat.MaxConns()),
 		Timeouts: stat.CanceledAcquireCount(),
 	}
-}
-
-// freeWait is how long a transaction waits for a free connection.
-const freeWait = 5 * time.Second
-
-// inTx runs work in a transaction. An error of work rolls it back and is returned.
-func inTx(ctx context.Context, pool *pgxpool.Pool, options pgx.TxOptions, work func(pgx.Tx) error) error {
-	waiting, cancel := context.WithTimeout(ctx, freeWait)
-	conn, err := pool.Acquire(waiting)
-	late := waiting.Err() != nil && ctx.Err() == nil
-	cancel()
-	if err != nil && late {
-		return fmt.Errorf("%w: no connection became free within %v", catalog.ErrUnavailable, freeWait)
-	}
-	if err != nil {
-		return translate(err)
-	}
-	defer conn.Release()
-	return translate(pgx.BeginTxFunc(ctx, conn, options, work))
-}
-
-// Writable returns an error if a catalog write is not possible at present: the server is away or read-only, or something holds
-// the lock that each write takes.
-func Writable(ctx context.Context, pool *pgxpool.Pool) error {
-	return inTx(ctx, pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `SELECT FROM catalog_version FOR UPDATE`)
-		return err
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"hybrid/control-plane/internal/catalog"
 	"hybrid/control-plane/internal/snapshot"
@@ -46,6 +47,14 @@ type standing struct {
 	sameTimeline, follows, lost, left bool
 }
 
+func (s *SnapshotSource) standingNow(ctx context.Context, held snapshot.Point) (at standing, err error) {
+	err = use(ctx, s.pool, shortWork, func(ctx context.Context, c *pgxpool.Conn) (err error) {
+		at, err = s.standing(ctx, c, held)
+		return err
+	})
+	return at, err
+}
+
 func (s *SnapshotSource) standing(ctx context.Context, q querier, held snapshot.Point) (at standing, err error) {
 	err = q.QueryRow(ctx, `SELECT version, timeline = catalog_timeline(),
 			known,
@@ -60,7 +69,7 @@ func (s *SnapshotSource) standing(ctx context.Context, q querier, held snapshot.
 
 // renew begins an epoch if another, which is called under the lock of catalog_version, says that one is needed.
 func (s *SnapshotSource) renew(ctx context.Context, another func(context.Context, pgx.Tx) (bool, error)) error {
-	return inTx(ctx, s.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return inTx(ctx, s.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT FROM catalog_version FOR UPDATE`); err != nil {
 			return err
 		}
@@ -96,7 +105,7 @@ func (s *SnapshotSource) Surpass(ctx context.Context, version int64) error {
 // Announce implements snapshot.Source. The records name the version that the store has now, since resources may have the versions
 // of others that were announced and lost.
 func (s *SnapshotSource) Announce(ctx context.Context, keys []catalog.Key) error {
-	return inTx(ctx, s.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return inTx(ctx, s.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		var version int64
 		if err := tx.QueryRow(ctx, `SELECT version FROM catalog_version FOR UPDATE`).Scan(&version); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package postgrestest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,6 +30,7 @@ type Server struct {
 	as       *syscall.Credential
 	process  *exec.Cmd
 	exited   chan struct{}
+	paused   bool
 }
 
 var shared struct {
@@ -73,6 +76,45 @@ func Start(t testing.TB) (*Server, string) {
 func (s *Server) Kill(t testing.TB) {
 	t.Helper()
 	s.kill()
+}
+
+// Pause stops the server and the processes of its connections as SIGSTOP does: they answer nothing, and their connections stay. It
+// needs Linux, and skips the test elsewhere. Resume lets them go on.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("/proc is needed to find the processes of a server")
+	}
+	s.paused = true
+	s.signal(syscall.SIGSTOP)
+}
+
+// Resume lets the server go on after Pause.
+func (s *Server) Resume() {
+	s.paused = false
+	s.signal(syscall.SIGCONT)
+}
+
+// signal reaches the server first, which then begins no more processes, and then those that it has begun. Each of them has a process
+// group of its own.
+func (s *Server) signal(signal syscall.Signal) {
+	server := s.process.Process.Pid
+	syscall.Kill(server, signal)
+	processes, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range processes {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		// The name is in brackets, and the state and the parent follow it.
+		after := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if parent, err := strconv.Atoi(after[1]); err != nil || parent != server {
+			continue
+		}
+		if process, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			syscall.Kill(process, signal)
+		}
+	}
 }
 
 // Restart starts the server again on the same port and data.
@@ -278,6 +320,10 @@ func (s *Server) database(t testing.TB) string {
 func (s *Server) kill() {
 	if s.process == nil {
 		return
+	}
+	if s.paused {
+		// What stands still would not notice the end of the server.
+		s.Resume()
 	}
 	syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
 	<-s.exited
