@@ -38,6 +38,8 @@ pub enum KafkaError {
     MetadataFetch(RDKafkaErrorCode),
     #[error("seek: {0}")]
     Seek(RDKafkaErrorCode),
+    #[error("watermarks: {0}")]
+    Watermarks(RDKafkaErrorCode),
     #[error("topic: {0}")]
     Topic(String),
     #[error("topic: {0}")]
@@ -67,6 +69,7 @@ impl KafkaError {
             | Self::Assignment(code)
             | Self::MetadataFetch(code)
             | Self::Seek(code)
+            | Self::Watermarks(code)
             | Self::TopicRefused(code) => Some(*code),
             Self::Transaction(error) => Some(error.code()),
             Self::ClientConfig { .. }

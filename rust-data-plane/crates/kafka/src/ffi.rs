@@ -267,6 +267,14 @@ unsafe extern "C" {
         rk: *mut rd_kafka_t,
         partitions: *mut *mut rd_kafka_topic_partition_list_t,
     ) -> rd_kafka_resp_err_t;
+    pub(crate) fn rd_kafka_query_watermark_offsets(
+        rk: *mut rd_kafka_t,
+        topic: *const c_char,
+        partition: i32,
+        low: *mut i64,
+        high: *mut i64,
+        timeout_ms: c_int,
+    ) -> rd_kafka_resp_err_t;
     pub(crate) fn rd_kafka_get_watermark_offsets(
         rk: *mut rd_kafka_t,
         topic: *const c_char,

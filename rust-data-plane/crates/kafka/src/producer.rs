@@ -170,6 +170,25 @@ impl<C: ProducerContext> BaseProducer<C> {
         admin::topic_id(&self.client, topic, timeout)
     }
 
+    /// Asks for the offset of the first record of a partition and for its end. On a producer's connection, for the same reason.
+    pub fn watermarks(&self, topic: &str, partition: i32, timeout: Duration) -> KafkaResult<(i64, i64)> {
+        let name = c_string(topic)?;
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the handle and all pointers are valid for the call.
+        let code = unsafe {
+            ffi::rd_kafka_query_watermark_offsets(
+                self.client.as_ptr(),
+                name.as_ptr(),
+                partition,
+                &mut low,
+                &mut high,
+                millis(timeout),
+            )
+        };
+        RDKafkaErrorCode::check(code, KafkaError::Watermarks)?;
+        Ok((low, high))
+    }
+
     /// Makes the producer fail for good, as an error would after which it cannot go on. For tests.
     pub fn fail_for_good(&self, code: RDKafkaErrorCode, reason: &CStr) {
         // SAFETY: handle and reason are valid. It does nothing where the producer has failed already.

@@ -16,6 +16,8 @@ struct Position {
     next: Option<i64>,
     /// The log was asked for `next`, and so has what it delivers next.
     asked: bool,
+    /// A record was admitted since that was last asked for.
+    moved: bool,
 }
 
 /// What is to be done with a record.
@@ -34,7 +36,8 @@ pub(crate) enum Admission {
 impl Positions {
     /// The positions after an assignment, from what the group has committed.
     pub(crate) fn assigned(committed: impl IntoIterator<Item = (i32, Option<i64>)>) -> Self {
-        let position = |(partition, committed)| (partition, Position { committed, next: committed, asked: false });
+        let position =
+            |(partition, committed)| (partition, Position { committed, next: committed, ..Position::default() });
         Self(committed.into_iter().map(position).collect())
     }
 
@@ -50,7 +53,16 @@ impl Positions {
         position.committed.get_or_insert(offset);
         position.next = Some(offset + 1);
         position.asked = false;
+        position.moved = true;
         admission
+    }
+
+    /// The partitions of which no record was admitted since the last call, and the offset of the next one.
+    pub(crate) fn unmoved(&mut self) -> Vec<(i32, Option<i64>)> {
+        let still = self.0.iter_mut().filter_map(|(&partition, position)| {
+            (!std::mem::take(&mut position.moved)).then_some((partition, position.next))
+        });
+        still.collect()
     }
 
     /// The log was asked for the next record of the partition: what it delivers now is the next one that it has.

@@ -63,6 +63,8 @@ pub(crate) struct Owned {
     ends: BTreeMap<i32, i64>,
     /// From where partitions are still to be read again.
     reread: Vec<(i32, i64)>,
+    /// Partitions with records that were not delivered when it was last looked, and the offset of the next one.
+    stalled: Vec<(i32, i64)>,
 }
 
 impl Worker {
@@ -134,15 +136,13 @@ impl Worker {
                 }
             }
             self.report_lag(&owned.positions);
-            let Some(mut closed) = batch.close() else {
-                if looked.elapsed() > LOOK {
-                    looked = Instant::now();
-                    if self.look(&mut owned) {
-                        return Ok(Ended::TopicAnew);
-                    }
+            if looked.elapsed() > LOOK {
+                looked = Instant::now();
+                if self.look(&mut owned) {
+                    return Ok(Ended::TopicAnew);
                 }
-                continue;
-            };
+            }
+            let Some(mut closed) = batch.close() else { continue };
             match self.commit_until_done(&mut closed, &mut owned)? {
                 End::Committed => {
                     owned.positions.committed(&closed.next);
@@ -190,18 +190,47 @@ impl Worker {
     fn look(&self, owned: &mut Owned) -> bool {
         let began = Instant::now();
         match self.is_other_topic(owned) {
-            Ok(other) => {
+            Ok(true) => {
                 self.stop.seen();
-                if other {
-                    self.lost_with_the_topic(owned);
-                }
-                other
+                self.lost_with_the_topic(owned);
+                return true;
             }
+            Ok(false) => {}
             Err(error) => {
                 self.stop.unseen(began, &error);
-                false
+                return false;
             }
         }
+        match self.stalled(&mut owned.positions) {
+            Ok(stalled) => {
+                self.stop.seen();
+                // Once may be a moment; the same records twice are not under way.
+                if !stalled.is_empty() && stalled == owned.stalled {
+                    tracing::warn!(partitions = ?stalled, "records are there that are not delivered; reading them again");
+                    owned.reread.extend_from_slice(&stalled);
+                }
+                owned.stalled = stalled;
+            }
+            Err(error) => self.stop.unseen(began, &error),
+        }
+        false
+    }
+
+    /// The partitions that have records of which none was delivered since it was last looked, and the offset of the next one.
+    fn stalled(&self, positions: &mut Positions) -> KafkaResult<Vec<(i32, i64)>> {
+        if self.stand_in {
+            return Ok(Vec::new());
+        }
+        let mut stalled = Vec::new();
+        for (partition, next) in positions.unmoved() {
+            let (first, end) = self.stop.watched(|| self.producer.watermarks(QUOTES, partition, ASK))?;
+            let next = next.unwrap_or(first);
+            self.metrics.set_lag(partition, end - next);
+            if next < end {
+                stalled.push((partition, next));
+            }
+        }
+        Ok(stalled)
     }
 
     /// The topic was deleted and made anew: what was not read of the old one is lost.
