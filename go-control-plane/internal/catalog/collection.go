@@ -34,7 +34,7 @@ type Repository[R Resource] interface {
 	List(ctx context.Context, after string, limit int) (page []R, more bool, err error)
 	// Update replaces the resource whose version is r's. An update that was just done, and is repeated, returns its result.
 	Update(ctx context.Context, r R) (R, error)
-	// Delete removes the resource if its version is version.
+	// Delete removes the resource if its version is version. One that was just done, and is repeated, succeeds again.
 	Delete(ctx context.Context, name string, version int64) error
 }
 

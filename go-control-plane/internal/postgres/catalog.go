@@ -148,12 +148,17 @@ func (t *table[R]) isUpdate(ctx context.Context, q querier, base int64, merged, 
 }
 
 func (t *table[R]) Delete(ctx context.Context, name string, version int64) error {
-	return inTx(ctx, t.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+	err := inTx(ctx, t.pool, shortWork, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		next, at, err := nextVersion(ctx, tx)
 		if err != nil {
 			return err
 		}
 		current, err := t.find(ctx, tx, name, "FOR UPDATE")
+		if errors.Is(err, catalog.ErrNotFound) {
+			if done, failed := t.isDeleted(ctx, tx, name, version); failed != nil || done {
+				return cmp.Or(failed, errRepeated)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -164,6 +169,18 @@ func (t *table[R]) Delete(ctx context.Context, name string, version int64) error
 		batch.Queue(`DELETE FROM `+t.name+` WHERE `+t.key+` = $1`, name)
 		return record(ctx, tx, &batch, t.announce, write{current.Key(), nil, version, next, at})
 	})
+	if errors.Is(err, errRepeated) {
+		return nil
+	}
+	return err
+}
+
+// isDeleted reports whether a resource that is not there was deleted at this version: the caller may have lost the answer, and
+// repeats it.
+func (t *table[R]) isDeleted(ctx context.Context, q querier, name string, version int64) (deleted bool, err error) {
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM catalog_change WHERE kind = $1 AND name = $2 AND deleted AND previous_version = $3)`,
+		t.kind, name, version).Scan(&deleted)
+	return deleted, err
 }
 
 type querier interface {

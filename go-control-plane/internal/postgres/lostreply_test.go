@@ -71,7 +71,7 @@ func (d *deaf) pass(client net.Conn, to string) {
 	}
 }
 
-// An update whose commit was not heard of can be repeated, and is done once.
+// An update or a deletion whose commit was not heard of can be repeated, and is done once.
 func TestALostCommitCanBeRepeated(t *testing.T) {
 	way := newDeaf(t, postgrestest.Database(t))
 	pool, err := postgres.Open(t.Context(), way.uri, nil)
@@ -99,5 +99,25 @@ func TestALostCommitCanBeRepeated(t *testing.T) {
 	}
 	if n := count(t, pool, "catalog_change"); n != 2 {
 		t.Errorf("%d changes, want 2", n)
+	}
+	way.armed.Store(true)
+	if err := items.Delete(t.Context(), "mug", 3); !errors.Is(err, catalog.ErrUnavailable) {
+		t.Fatalf("the answer was not lost: %v", err)
+	}
+	if err := items.Delete(t.Context(), "mug", 3); err != nil {
+		t.Errorf("repeated: %v", err)
+	}
+	if n := count(t, pool, "catalog_change"); n != 3 {
+		t.Errorf("%d changes, want 3", n)
+	}
+	// It is that deletion, not another one, and not one of what is there again.
+	if err := items.Delete(t.Context(), "mug", 2); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("of another version: %v", err)
+	}
+	if _, err := items.Create(t.Context(), mug(1), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := items.Delete(t.Context(), "mug", 3); !errors.Is(err, catalog.ErrVersionMismatch) {
+		t.Errorf("of what is there again: %v", err)
 	}
 }

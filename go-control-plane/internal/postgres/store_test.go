@@ -91,7 +91,7 @@ func TestWritesAreVersioned(t *testing.T) {
 	if err := items.Delete(ctx, "mug", updated.Version); err != nil {
 		t.Error(err)
 	}
-	for _, err := range []error{items.Delete(ctx, "mug", 3), second(items.Get(ctx, "mug")), second(items.Update(ctx, updated))} {
+	for _, err := range []error{items.Delete(ctx, "mug", 2), second(items.Get(ctx, "mug")), second(items.Update(ctx, updated))} {
 		if !errors.Is(err, catalog.ErrNotFound) {
 			t.Errorf("after delete: %v", err)
 		}

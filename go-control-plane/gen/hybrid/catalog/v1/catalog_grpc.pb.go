@@ -10,8 +10,8 @@
 //  * `version` is the catalog version of the write that last changed the resource. Catalog versions are one strictly
 //    increasing sequence over all resources, in commit order.
 //  * An update or a delete names the version it was based on. Any other current version fails with ABORTED and
-//    ErrorInfo.reason VERSION_MISMATCH; nothing is written. An update that was just done, and is repeated because its answer was
-//    lost, answers with the result and writes nothing.
+//    ErrorInfo.reason VERSION_MISMATCH; nothing is written. An update or a delete that was just done, and is repeated because its
+//    answer was lost, answers with the result and writes nothing.
 //  * A create takes a `request_id`. The same id with the same content within 24 hours answers with the first result
 //    and writes nothing; with other content it fails with ALREADY_EXISTS and reason REQUEST_ID_REUSED.
 //  * Bad input fails with INVALID_ARGUMENT and BadRequest field violations, all of them at once.
