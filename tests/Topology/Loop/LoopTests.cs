@@ -57,4 +57,29 @@ public sealed class LoopTests(RunningTopology topology, ITestOutputHelper output
         Assert.Equal(OwnEvents().Sum(quote => quote.DiscountMinor), spent.SpentMinor);
         Assert.InRange(spent.SpentMinor, 20_000, long.MaxValue);
     }
+
+    [Fact]
+    public async Task A_budget_is_overspent_by_what_is_priced_until_the_news_has_come_round()
+    {
+        const int rate = 1_000;
+        const long budget = 10_000;
+        var request = await StockAsync(200);
+        var promotion = await CreatePromotionAsync(500_000, budget, request.Lines[0].Sku);
+        foreach (var node in Topology.Nodes)
+            await WaitForVersionAsync(node, request, promotion.Version);
+
+        // Each quote gives EUR 1 of a budget of EUR 100.
+        await using var loadgen = await Loadgen.StartAsync(
+            Topology.Nodes.Select(node => node.Grpc), "--rate", $"{rate}", "--duration", "8s", "--warm-up", "0s",
+            "--currency", "EUR", "--jurisdiction", Jurisdiction, "--line", $"{request.Lines[0].Sku}=1");
+        var load = await loadgen.ResultAsync();
+        await Settlement.WaitAsync(Topology);
+        var spent = (await Topology.Catalog.GetPromotionAsync(new() { PromotionId = promotion.PromotionId }, cancellationToken: Cancellation)).Promotion;
+
+        var over = spent.SpentMinor - budget;
+        Output.WriteLine($"EUR {spent.SpentMinor / 100} of a budget of EUR {budget / 100} at EUR {rate} of discounts a second: the news took {over / 100.0 / rate:0.00} s");
+        Assert.True(spent.Exhausted);
+        Assert.Equal(OwnEvents().Sum(quote => quote.DiscountMinor), spent.SpentMinor);
+        Assert.True(over < load.Answered * 100 / 2, $"{over / 100} of {load.Answered} quotes were discounted beyond the budget.");
+    }
 }

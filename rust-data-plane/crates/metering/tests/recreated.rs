@@ -26,13 +26,19 @@ fn admin(broker: &Broker) -> AdminClient {
 
 /// Deletes the quotes and makes them anew, with these in them.
 fn anew(broker: &Broker, admin: &AdminClient, quotes: Range<i64>) {
+    let producer = producer(&broker.address());
+    let id = || producer.topic_id(QUOTES, WAIT).ok().flatten();
+    let old = id();
     admin.delete_topic(QUOTES, WAIT).unwrap();
+    // A broker that has not heard of it yet would append to the old log, and then delete it.
+    until("the topic is gone", || (id() != old).then_some(()));
     // Metering's own look at it may have made it anew, where the broker makes topics by itself.
     until("the topic is made anew", || match admin.create_topic(QUOTES, 2, &[], WAIT) {
         Ok(()) | Err(KafkaError::TopicRefused(RDKafkaErrorCode::TopicAlreadyExists)) => Some(()),
         Err(_) => None,
     });
-    send(&producer(&broker.address()), quotes);
+    until("the broker has the new topic", || id().filter(|id| Some(id) != old.as_ref()));
+    send(&producer, quotes);
 }
 
 /// The sum over these quotes comes, and nothing after it.
