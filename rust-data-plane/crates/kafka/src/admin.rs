@@ -98,13 +98,17 @@ impl AdminClient {
     }
 }
 
-/// The id of a topic, in hexadecimal digits. No other topic ever has it, also none that is made later under the same name.
-/// Nothing where the broker tells no ids.
-pub(crate) fn topic_id<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    timeout: Duration,
-) -> KafkaResult<Option<String>> {
+/// What a broker says of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topic {
+    /// Its id in hexadecimal digits. No other topic ever has it, also none that is made later under the same name. None where the
+    /// broker tells no ids.
+    pub id: Option<String>,
+    /// How many partitions it has.
+    pub partitions: usize,
+}
+
+pub(crate) fn topic<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> KafkaResult<Topic> {
     let name = c_string(topic)?;
     // SAFETY: the array has one valid name, which is copied; the collection is ours.
     let topics = unsafe { ffi::rd_kafka_TopicCollection_of_topic_names(&name.as_ptr(), 1) };
@@ -128,17 +132,20 @@ pub(crate) fn topic_id<C: ClientContext>(
             ffi::rd_kafka_event_DescribeTopics_result(event.as_ptr()),
             &mut count,
         );
-        let Some(description) = first(descriptions, count) else { return Ok(None) };
+        let Some(description) = first(descriptions, count) else { return Ok(Topic::default()) };
         let error = ffi::rd_kafka_TopicDescription_error(description);
         if !error.is_null() {
             RDKafkaErrorCode::check(ffi::rd_kafka_error_code(error), KafkaError::TopicRefused)?;
         }
+        let mut partitions = 0;
+        ffi::rd_kafka_TopicDescription_partitions(description, &mut partitions);
         let id = ffi::rd_kafka_TopicDescription_topic_id(description);
-        if id.is_null() {
-            return Ok(None);
-        }
-        let bits = (ffi::rd_kafka_Uuid_most_significant_bits(id), ffi::rd_kafka_Uuid_least_significant_bits(id));
-        Ok((bits != (0, 0)).then(|| format!("{:016x}{:016x}", bits.0, bits.1)))
+        let bits = match id.is_null() {
+            true => (0, 0),
+            false => (ffi::rd_kafka_Uuid_most_significant_bits(id), ffi::rd_kafka_Uuid_least_significant_bits(id)),
+        };
+        let id = (bits != (0, 0)).then(|| format!("{:016x}{:016x}", bits.0, bits.1));
+        Ok(Topic { id, partitions })
     }
 }
 

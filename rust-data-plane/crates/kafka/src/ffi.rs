@@ -333,6 +333,10 @@ unsafe extern "C" {
     pub(crate) fn rd_kafka_TopicDescription_topic_id(
         description: *const rd_kafka_TopicDescription_t,
     ) -> *const rd_kafka_Uuid_t;
+    pub(crate) fn rd_kafka_TopicDescription_partitions(
+        description: *const rd_kafka_TopicDescription_t,
+        count: *mut usize,
+    ) -> *mut *const c_void;
     pub(crate) fn rd_kafka_Uuid_most_significant_bits(uuid: *const rd_kafka_Uuid_t) -> i64;
     pub(crate) fn rd_kafka_Uuid_least_significant_bits(uuid: *const rd_kafka_Uuid_t) -> i64;
     pub(crate) fn rd_kafka_NewTopic_new(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use libc::c_void;
 
-use crate::admin;
+use crate::admin::{self, Topic};
 use crate::client::Client;
 use crate::config::{ClientConfig, FromClientConfig, FromClientConfigAndContext};
 use crate::context::{ClientContext, DefaultClientContext};
@@ -163,11 +163,10 @@ impl<C: ProducerContext> BaseProducer<C> {
         Ok(())
     }
 
-    /// Which topic the name stands for at present: an id that no other topic ever has, also none that is made later under the
-    /// same name. Nothing where the broker tells no ids. A producer's connection answers at once, unlike that of a consumer, on
-    /// which the broker holds answers back until there are records.
-    pub fn topic_id(&self, topic: &str, timeout: Duration) -> KafkaResult<Option<String>> {
-        admin::topic_id(&self.client, topic, timeout)
+    /// Which topic the name stands for at present. A producer's connection answers at once, unlike that of a consumer, on which the
+    /// broker holds answers back until there are records.
+    pub fn topic(&self, topic: &str, timeout: Duration) -> KafkaResult<Topic> {
+        admin::topic(&self.client, topic, timeout)
     }
 
     /// Asks for the offset of the first record of a partition and for its end. On a producer's connection, for the same reason.

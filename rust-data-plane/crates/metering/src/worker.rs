@@ -2,6 +2,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use kafka::admin::Topic;
 use kafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use kafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use kafka::message::BorrowedMessage;
@@ -57,6 +58,8 @@ pub(crate) struct Owned {
     generation: u64,
     pub(crate) group: Option<ConsumerGroupMetadata>,
     positions: Positions,
+    /// How many partitions the topic has, those of other members included.
+    of: usize,
     /// Which topic the positions belong to; none where the broker tells no ids.
     pub(crate) topic_id: Option<String>,
     /// The ends of that topic's partitions, as they were last seen.
@@ -118,7 +121,7 @@ impl Worker {
         }
         self.consumer.subscribe(&[QUOTES])?;
         let (mut batch, mut owned, mut limit) = (Batch::default(), Owned::default(), MAX_RECORDS);
-        let mut looked = Instant::now();
+        let (mut looked, mut joined_again) = (Instant::now(), false);
         while !self.stop.asked() {
             self.reread(&mut owned);
             while let Some(patience) = batch.patience(limit) {
@@ -128,6 +131,10 @@ impl Worker {
                     batch.clear();
                     let Some(taken) = self.take_over()? else { return Ok(Ended::TopicAnew) };
                     owned = taken;
+                    let share = owned.positions.partitions().count();
+                    if (1..owned.of).contains(&share) && !std::mem::replace(&mut joined_again, true) {
+                        self.join_again(share, owned.of)?;
+                    }
                 }
                 match polled {
                     Some(Ok(message)) => self.admit(&message, &mut owned.positions, &mut batch, limit == 1),
@@ -161,12 +168,12 @@ impl Worker {
         Ok(Ended::Stopped)
     }
 
-    /// The id of the topic of quotes at present; none where the broker tells no ids, as the stand-in does not.
-    fn topic_id(&self) -> KafkaResult<Option<String>> {
+    /// The topic of quotes at present; nothing is known of it on the stand-in.
+    fn topic(&self) -> KafkaResult<Topic> {
         if self.stand_in {
-            return Ok(None);
+            return Ok(Topic::default());
         }
-        self.stop.watched(|| self.producer.topic_id(QUOTES, ASK))
+        self.stop.watched(|| self.producer.topic(QUOTES, ASK))
     }
 
     /// Whether the topic is another one than that which the positions belong to. A topic's id never comes back, so what was read
@@ -177,7 +184,7 @@ impl Worker {
             .partitions()
             .filter_map(|partition| Some((partition, self.consumer.known_high_watermark(QUOTES, partition)?)))
             .collect();
-        match (self.topic_id()?, &owned.topic_id) {
+        match (self.topic()?.id, &owned.topic_id) {
             (Some(now), Some(then)) if now != *then => Ok(true),
             _ => {
                 owned.ends = ends;
@@ -263,6 +270,13 @@ impl Worker {
         }
     }
 
+    /// A member that comes back under its name gets the partitions that it had, also where the topic has got more since: then nobody
+    /// would read those. The leader of the group hands all out when it joins again.
+    fn join_again(&self, share: usize, of: usize) -> KafkaResult<()> {
+        tracing::info!(share, of, "joining the group again, in case nobody has the other partitions");
+        self.consumer.subscribe(&[QUOTES])
+    }
+
     /// What this member owns after a rebalance. A batch belongs to the generation that it was read in: with another one's
     /// metadata, a member could commit what is no longer its own. None if the topic is another one than this worker began with.
     fn take_over(&self) -> KafkaResult<Option<Owned>> {
@@ -308,7 +322,7 @@ impl Worker {
         if assignment.count() == 0 {
             return Ok(Owned::default());
         }
-        let topic_id = self.topic_id()?;
+        let Topic { id: topic_id, partitions: of } = self.topic()?;
         let committed = self.consumer.committed_offsets(assignment, CALL)?.elements();
         let mut reread = Vec::new();
         let positions = committed.into_iter().map(|committed| {
@@ -327,7 +341,7 @@ impl Worker {
             self.lost(0);
         }
         let group = self.consumer.group_metadata();
-        Ok(Owned { group, positions, topic_id, reread, ..Owned::default() })
+        Ok(Owned { group, positions, of, topic_id, reread, ..Owned::default() })
     }
 
     fn admit(&self, message: &BorrowedMessage<'_>, positions: &mut Positions, batch: &mut Batch, alone: bool) {

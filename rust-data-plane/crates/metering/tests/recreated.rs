@@ -10,7 +10,6 @@ use harness::{Broker, until};
 use kafka::ClientConfig;
 use kafka::admin::AdminClient;
 use kafka::consumer::BaseConsumer;
-use kafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::pipeline::{WAIT, consumer, metering, producer, send, usage};
 
@@ -24,19 +23,15 @@ fn admin(broker: &Broker) -> AdminClient {
     admin
 }
 
-/// Deletes the quotes and makes them anew, with these in them.
-fn anew(broker: &Broker, admin: &AdminClient, quotes: Range<i64>) {
+/// Deletes the quotes and makes them anew, with so many partitions and with these in them.
+fn anew(broker: &Broker, admin: &AdminClient, partitions: i32, quotes: Range<i64>) {
     let producer = producer(&broker.address());
-    let id = || producer.topic_id(QUOTES, WAIT).ok().flatten();
+    let id = || producer.topic(QUOTES, WAIT).ok().and_then(|topic| topic.id);
     let old = id();
     admin.delete_topic(QUOTES, WAIT).unwrap();
     // A broker that has not heard of it yet would append to the old log, and then delete it.
     until("the topic is gone", || (id() != old).then_some(()));
-    // Metering's own look at it may have made it anew, where the broker makes topics by itself.
-    until("the topic is made anew", || match admin.create_topic(QUOTES, 2, &[], WAIT) {
-        Ok(()) | Err(KafkaError::TopicRefused(RDKafkaErrorCode::TopicAlreadyExists)) => Some(()),
-        Err(_) => None,
-    });
+    until("the topic is made anew", || admin.create_topic(QUOTES, partitions, &[], WAIT).ok());
     until("the broker has the new topic", || id().filter(|id| Some(id) != old.as_ref()));
     send(&producer, quotes);
 }
@@ -51,9 +46,10 @@ fn exactly(windows: &BaseConsumer, quotes: Range<i64>) {
     }
 }
 
-/// Metering reads 200 quotes; the topic that is made anew has `fresh`, while metering runs or before it is started again.
-fn recreated(fresh: i64, running: bool) {
-    let broker = Broker::start();
+/// Metering reads 200 quotes of two partitions; the topic that is made anew has `fresh`, while metering runs or before it is started
+/// again.
+fn recreated(partitions: i32, fresh: i64, running: bool) {
+    let broker = Broker::start_without_auto_creation();
     let admin = admin(&broker);
     let windows = consumer(&broker.address(), "hybrid.usage.v1");
     let mut member = metering(&broker.address(), &[]);
@@ -62,7 +58,7 @@ fn recreated(fresh: i64, running: bool) {
     if !running {
         assert!(member.terminate().success());
     }
-    anew(&broker, &admin, 1_001..1_001 + fresh);
+    anew(&broker, &admin, partitions, 1_001..1_001 + fresh);
     if !running {
         member = metering(&broker.address(), &[]);
     }
@@ -73,23 +69,35 @@ fn recreated(fresh: i64, running: bool) {
 #[test]
 #[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
 fn a_shorter_log_is_read_from_its_beginning_by_a_member_that_runs() {
-    recreated(10, true);
+    recreated(2, 10, true);
 }
 
 #[test]
 #[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
 fn a_longer_log_is_read_from_its_beginning_by_a_member_that_runs() {
-    recreated(900, true);
+    recreated(2, 900, true);
 }
 
 #[test]
 #[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
 fn a_shorter_log_is_read_from_its_beginning_by_the_next_member() {
-    recreated(10, false);
+    recreated(2, 10, false);
 }
 
 #[test]
 #[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
 fn a_longer_log_is_read_from_its_beginning_by_the_next_member() {
-    recreated(900, false);
+    recreated(2, 900, false);
+}
+
+#[test]
+#[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
+fn a_log_of_more_partitions_is_read_whole_by_a_member_that_runs() {
+    recreated(4, 900, true);
+}
+
+#[test]
+#[ignore = "Kafka is needed: set HYBRID_KAFKA_HOME to a folder with libs/"]
+fn a_log_of_more_partitions_is_read_whole_by_the_next_member() {
+    recreated(4, 900, false);
 }
