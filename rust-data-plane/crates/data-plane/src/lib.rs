@@ -11,6 +11,8 @@ mod fuzz;
 mod grpc;
 mod http;
 mod http2;
+#[cfg(test)]
+mod in_process;
 mod json;
 mod metrics;
 mod origin;

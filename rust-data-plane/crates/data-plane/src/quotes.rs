@@ -1,10 +1,10 @@
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::QuoteResponse;
-use pricing::{Instant, QuoteError, Request};
-use prost::Message;
+use pricing::{Instant, Quote, QuoteError, Request, Snapshot};
 use snapshot_client::Snapshots;
 use telemetry::{Attribute, Kind, Status, Tracer};
 use uuid::fmt::Hyphenated;
@@ -48,10 +48,13 @@ impl Quotes {
         if let Some(delay) = self.0.delay {
             tokio::time::sleep(delay).await;
         }
+        let snapshot = self.0.snapshots.load();
+        let basket = Basket::from(&request);
+        let (quote, answered) = price(snapshot.as_deref(), &basket, SystemTime::now())?;
         let mut encoded = Vec::new();
-        let answered = self.answer_at_once(&Basket::from(&request), SystemTime::now(), trace, &mut encoded)?;
-        // The bytes were encoded above, so they decode.
-        Ok((QuoteResponse::decode(&*encoded).unwrap_or_default(), answered))
+        wire::write_response(answered.id.as_bytes(), answered.at, &basket, &quote, &mut encoded);
+        self.report(&answered, &encoded, trace);
+        Ok((wire::response(answered.id.to_string(), answered.at, request, &quote), answered))
     }
 
     /// Prices one basket as of `now` without delay, reports it as a part of `trace`, and appends the encoded `QuoteResponse`
@@ -64,28 +67,10 @@ impl Quotes {
         out: &mut Vec<u8>,
     ) -> Result<Answered, QuoteError> {
         let from = out.len();
-        let answered = self.price(basket, now, out)?;
-        self.report(&answered, &out[from..], trace);
-        Ok(answered)
-    }
-
-    fn price(&self, basket: &Basket<'_>, now: SystemTime, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
         let snapshot = self.0.snapshots.load();
-        let snapshot = snapshot.as_deref().ok_or(QuoteError::SnapshotMissing)?;
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = Instant {
-            seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            nanos: now.subsec_nanos().cast_signed(),
-        };
-        let request = Request {
-            currency_code: basket.currency_code,
-            jurisdiction: basket.jurisdiction,
-            lines: basket.lines.iter().copied(),
-            coupons: &basket.coupons,
-        };
-        let quote = pricing::quote(snapshot, request, at)?;
-        let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
-        wire::write_response(answered.id.as_str(), at, basket, &quote, out);
+        let (quote, answered) = price(snapshot.as_deref(), basket, now)?;
+        wire::write_response(answered.id.as_bytes(), answered.at, basket, &quote, out);
+        self.report(&answered, &out[from..], trace);
         Ok(answered)
     }
 
@@ -105,14 +90,35 @@ impl Quotes {
                 ("messaging.operation.name", "publish".into()),
                 ("messaging.operation.type", "send".into()),
                 ("messaging.destination.name", TOPIC.into()),
-                ("messaging.message.id", quote.id.as_str().to_owned().into()),
+                ("messaging.message.id", quote.id.to_string().into()),
             ],
             status: Status::Unset,
         });
     }
 }
 
-/// A quote that has been priced and encoded.
+/// Prices one basket as of `now`, and gives the quote its id.
+fn price<'s>(
+    snapshot: Option<&'s Snapshot>,
+    basket: &Basket<'_>,
+    now: SystemTime,
+) -> Result<(Quote<'s>, Answered), QuoteError> {
+    let snapshot = snapshot.ok_or(QuoteError::SnapshotMissing)?;
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at =
+        Instant { seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX), nanos: now.subsec_nanos().cast_signed() };
+    let request = Request {
+        currency_code: basket.currency_code,
+        jurisdiction: basket.jurisdiction,
+        lines: basket.lines.iter().copied(),
+        coupons: &basket.coupons,
+    };
+    let quote = pricing::quote(snapshot, request, at)?;
+    let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
+    Ok((quote, answered))
+}
+
+/// A quote that has been priced.
 pub(crate) struct Answered {
     pub(crate) id: QuoteId,
     pub(crate) at: Instant,
@@ -130,9 +136,14 @@ impl QuoteId {
         Self(text)
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        // Hexadecimal digits and hyphens.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for QuoteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|&byte| f.write_char(byte.into()))
     }
 }
 
@@ -147,7 +158,7 @@ impl Answered {
     pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
         match result {
             Ok(quote) => vec![
-                ("hybrid.quote.id", quote.id.as_str().to_owned().into()),
+                ("hybrid.quote.id", quote.id.to_string().into()),
                 ("hybrid.snapshot.version", quote.snapshot_version.into()),
             ],
             Err(reason) => vec![("hybrid.error.reason", reason.into())],
