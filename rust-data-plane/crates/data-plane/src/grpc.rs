@@ -15,8 +15,9 @@ use telemetry::{Kind, Meter, Status as SpanStatus};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::answered::Answered;
 use crate::metrics::{Calls, code_name, is_server_error};
-use crate::quotes::{Answered, Quotes};
+use crate::quotes::Quotes;
 use crate::trace::{Details, Parent, Trace, server_attributes};
 use crate::wire::Basket;
 

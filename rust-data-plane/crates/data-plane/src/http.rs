@@ -12,12 +12,13 @@ use http_body_util::LengthLimitError;
 use lifecycle::Readiness;
 use telemetry::{Histograms, Kind, Meter, Status};
 
+use crate::answered::Answered;
 use crate::grpc::{BODY_TIMEOUT, MAX_MESSAGE};
 use crate::json;
 use crate::metrics::{HttpRequest, http_requests};
 use crate::origin::is_foreign;
 use crate::problem::Problem;
-use crate::quotes::{Answered, Quotes};
+use crate::quotes::Quotes;
 use crate::trace::{Details, Parent, Trace, server_attributes};
 
 const ROUTE: &str = "/v1/quotes";

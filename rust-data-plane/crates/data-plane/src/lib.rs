@@ -2,6 +2,7 @@
 //!
 //! A quote touches memory only. It waits neither for the control plane nor for Kafka.
 
+mod answered;
 mod config;
 #[cfg(test)]
 mod cost;

@@ -1,4 +1,3 @@
-use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,9 +5,9 @@ use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::QuoteResponse;
 use pricing::{Instant, Quote, QuoteError, Request, Snapshot};
 use snapshot_client::Snapshots;
-use telemetry::{Attribute, Kind, Status, Tracer};
-use uuid::fmt::Hyphenated;
+use telemetry::{Kind, Status, Tracer};
 
+use crate::answered::{Answered, QuoteId};
 use crate::events::{Events, TOPIC};
 use crate::trace::{Details, Trace};
 use crate::wire::{self, Basket};
@@ -116,52 +115,4 @@ fn price<'s>(
     let quote = pricing::quote(snapshot, request, at)?;
     let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
     Ok((quote, answered))
-}
-
-/// A quote that has been priced.
-pub(crate) struct Answered {
-    pub(crate) id: QuoteId,
-    pub(crate) at: Instant,
-    snapshot_version: i64,
-}
-
-/// A UUIDv7, as text.
-#[derive(Clone, Copy)]
-pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
-
-impl QuoteId {
-    fn new(now: Duration) -> Self {
-        let mut text = [0; Hyphenated::LENGTH];
-        contracts::time_ordered_id(now).hyphenated().encode_lower(&mut text);
-        Self(text)
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Display for QuoteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|&byte| f.write_char(byte.into()))
-    }
-}
-
-impl Answered {
-    /// A quote that was priced then.
-    #[cfg(test)]
-    pub(crate) fn at(at: Instant) -> Self {
-        Self { id: QuoteId::new(Duration::from_secs(at.seconds.unsigned_abs())), at, snapshot_version: 1 }
-    }
-
-    /// The attributes of a span for the quote, or for the reason of the error.
-    pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
-        match result {
-            Ok(quote) => vec![
-                ("hybrid.quote.id", quote.id.to_string().into()),
-                ("hybrid.snapshot.version", quote.snapshot_version.into()),
-            ],
-            Err(reason) => vec![("hybrid.error.reason", reason.into())],
-        }
-    }
 }

@@ -20,7 +20,7 @@ use telemetry::Meter;
 
 use self::buffer::{Buffers, Open};
 use self::deliveries::{Counts, Deliveries};
-use crate::quotes::Answered;
+use crate::answered::Answered;
 use crate::time::Rfc3339;
 use crate::trace::Trace;
 
