@@ -20,6 +20,7 @@ use crate::grpc::Pricing;
 use crate::http2;
 use crate::in_process::Node;
 use crate::json;
+use crate::room::Room;
 use crate::trace::{Parent, Trace};
 use crate::wire::Basket;
 
@@ -54,7 +55,7 @@ async fn serving(pricing: &Pricing, count: usize) -> u64 {
         runtime.block_on(async {
             let routes = Routes::new(pricing.clone().server()).prepare();
             let (listener, places) = (TcpListener::from_std(listener).unwrap(), Places::new(1, &Arc::default()));
-            http2::Server { pricing, routes, draining }.serve(listener, places).await;
+            http2::Server { pricing, routes, draining, room: Room::new(1 << 20) }.serve(listener, places).await;
         });
         allocations() - before
     });

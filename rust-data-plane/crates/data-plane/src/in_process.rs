@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub(crate) quotes: Quotes,
     pub(crate) pricing: Pricing,
     follower: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-    _held: (Session, ControlPlane, MockCluster, tempfile::TempDir),
+    _held: (Session, ControlPlane, MockCluster, tempfile::TempDir, Drain),
 }
 
 impl Node {
@@ -47,8 +47,9 @@ impl Node {
 
         let events = Arc::new(Events::new("node-1", &cluster.bootstrap_servers(), 1).unwrap());
         let quotes = Quotes::new(snapshots, events, Tracer::disconnected(), None);
-        let pricing = Pricing::new(quotes.clone(), Drain::new().draining(), &Meter::default());
-        Self { quotes, pricing, follower: Some(follower), _held: (session, control, cluster, folder) }
+        let drain = Drain::new();
+        let pricing = Pricing::new(quotes.clone(), drain.draining(), &Meter::default());
+        Self { quotes, pricing, follower: Some(follower), _held: (session, control, cluster, folder, drain) }
     }
 }
 

@@ -20,6 +20,7 @@ mod origin;
 mod problem;
 mod process;
 mod quotes;
+mod room;
 mod server;
 mod time;
 mod trace;
