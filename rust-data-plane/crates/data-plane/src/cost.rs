@@ -2,29 +2,26 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use contracts::hybrid::pricing::v1::{QuoteLine, QuoteStreamRequest};
-use fake_control_plane::{ControlPlane, item, promotion, tax_rule, whole};
+use fake_control_plane::{item, promotion, tax_rule};
 use kafka::counting::{CountingAllocator, allocations, most_held};
-use kafka::mocking::MockCluster;
 use lifecycle::Drain;
 use lifecycle::connections::Places;
 use prost::Message;
-use snapshot_client::{Backoff, Client, Node};
-use telemetry::{Meter, Tracer};
+use telemetry::Tracer;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;
+use crate::in_process::Node;
 use crate::json;
-use crate::process::{BACKOFF_BASE, BACKOFF_CAP, follow};
-use crate::quotes::Quotes;
+use crate::room::Room;
+use crate::trace::{Parent, Trace};
 use crate::wire::Basket;
 
 #[global_allocator]
@@ -35,6 +32,15 @@ const MOST_ALLOCATIONS: u64 = 8;
 
 /// So often it is tried to see no more than that.
 const ROUNDS: usize = 20;
+
+async fn node() -> Node {
+    Node::start(vec![item("mug", 1050, 1), tax_rule("DE", 190_000, 2), promotion("ten", 100_000, 3)]).await
+}
+
+fn basket() -> QuoteRequest {
+    let lines = vec![QuoteLine { sku: "mug".into(), quantity: 3 }];
+    QuoteRequest { currency_code: "EUR".into(), jurisdiction: "DE".into(), lines, coupons: Vec::new() }
+}
 
 /// Allocations of the thread that serves, while it serves `count` quotes on one connection.
 async fn serving(pricing: &Pricing, count: usize) -> u64 {
@@ -49,16 +55,14 @@ async fn serving(pricing: &Pricing, count: usize) -> u64 {
         runtime.block_on(async {
             let routes = Routes::new(pricing.clone().server()).prepare();
             let (listener, places) = (TcpListener::from_std(listener).unwrap(), Places::new(1, &Arc::default()));
-            http2::Server { pricing, routes, draining }.serve(listener, places).await;
+            http2::Server { pricing, routes, draining, room: Room::new(1 << 20) }.serve(listener, places).await;
         });
         allocations() - before
     });
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let mut client = PricingServiceClient::new(channel);
     for _ in 0..count {
-        let lines = vec![QuoteLine { sku: "mug".into(), quantity: 3 }];
-        let (currency_code, jurisdiction) = ("EUR".into(), "DE".into());
-        client.quote(QuoteRequest { currency_code, jurisdiction, lines, coupons: Vec::new() }).await.unwrap();
+        client.quote(basket()).await.unwrap();
     }
     drain.start();
     server.join().unwrap()
@@ -66,44 +70,34 @@ async fn serving(pricing: &Pricing, count: usize) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unary_quote_allocates_little() {
-    let control = ControlPlane::start().await.unwrap();
-    let cluster = MockCluster::new(1).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let node = Node { id: "node-1".into(), software_version: "0".into() };
-    let client = Client::new(
-        node,
-        Endpoint::from_shared(control.url()).unwrap(),
-        folder.path(),
-        Backoff::new(BACKOFF_BASE, BACKOFF_CAP).unwrap(),
-        Duration::from_secs(300),
-    )
-    .unwrap();
-    let snapshots = client.snapshots();
-    let (stop, follower) = follow(client).unwrap();
-    let mut session = control.accept().await.unwrap();
-    session.hello().await.unwrap();
-    let resources = vec![item("mug", 1050, 1), tax_rule("DE", 190_000, 2), promotion("ten", 100_000, 3)];
-    session.update(whole("first", 3, resources)).await.unwrap();
-    session.ack().await.unwrap();
-
-    let events = Arc::new(Events::new("node-1", &cluster.bootstrap_servers(), 1).unwrap());
-    let meter = Meter::default();
-    let quotes = Quotes::new(snapshots, Arc::clone(&events), Tracer::disconnected(), None);
-    let pricing = Pricing::new(quotes, Drain::new().draining(), &meter);
-
+    let node = node().await;
     // On a busy machine a body may come after its headers, which costs more.
     let mut each = u64::MAX;
     for _ in 0..ROUNDS {
-        let (few, many) = (serving(&pricing, 100).await, serving(&pricing, 1_100).await);
+        let (few, many) = (serving(&node.pricing, 100).await, serving(&node.pricing, 1_100).await);
         each = each.min((many - few) / 1_000);
         if each <= MOST_ALLOCATIONS {
             break;
         }
     }
     assert!((1..=MOST_ALLOCATIONS).contains(&each), "{each} allocations for each quote");
+}
 
-    stop.send(()).unwrap();
-    follower.join().unwrap();
+/// An answer is made once, of the quote that was priced and of the texts that were asked for.
+#[tokio::test]
+async fn an_answer_takes_the_texts_of_its_request() {
+    const LINES: u64 = 150;
+    let node = node().await;
+    let request =
+        QuoteRequest { lines: vec![QuoteLine { sku: "mug".into(), quantity: 3 }; LINES as usize], ..basket() };
+    let (tracer, parent) = (Tracer::disconnected(), Parent::default());
+    let trace = Trace::start(&tracer, &parent);
+    let before = allocations();
+    let (answer, _) = node.quotes.answer(request, &trace).await.unwrap();
+    let allocated = allocations() - before;
+    assert_eq!((answer.lines.len() as u64, answer.lines[0].sku.as_str()), (LINES, "mug"));
+    // The id of the promotion of each line, and what does not grow with the lines.
+    assert!(allocated < LINES + 40, "{allocated} allocations for {LINES} lines");
 }
 
 /// What has two bytes in a message, or three in a document, must not have fifty in memory.

@@ -15,8 +15,9 @@ use telemetry::{Kind, Meter, Status as SpanStatus};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::answered::Answered;
 use crate::metrics::{Calls, code_name, is_server_error};
-use crate::quotes::{Answered, Quotes};
+use crate::quotes::Quotes;
 use crate::trace::{Details, Parent, Trace, server_attributes};
 use crate::wire::Basket;
 
@@ -29,6 +30,8 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const QUOTE: &str = "hybrid.pricing.v1.PricingService/Quote";
 const QUOTE_STREAM: &str = "hybrid.pricing.v1.PricingService/QuoteStream";
+const CHECK: &str = "grpc.health.v1.Health/Check";
+const WATCH: &str = "grpc.health.v1.Health/Watch";
 /// OpenTelemetry's name of a method that the server does not know.
 const OTHER: &str = "_OTHER";
 /// A stream on which nothing is asked for this long is ended.
@@ -39,15 +42,50 @@ const STREAM_IDLE: Duration = Duration::from_secs(300);
 pub(crate) struct Pricing {
     quotes: Quotes,
     draining: Draining,
+    /// How long a stream may be open on which nothing is asked.
+    idle: Duration,
     unary: Calls,
     streamed: Calls,
+    checks: Calls,
+    watches: Calls,
     other: Calls,
+}
+
+/// A method, as calls of it are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Quote,
+    QuoteStream,
+    Check,
+    Watch,
+    /// One that the server does not know.
+    Other,
+}
+
+impl Method {
+    pub(crate) fn of(path: &str) -> Self {
+        match path.strip_prefix('/') {
+            Some(QUOTE) => Self::Quote,
+            Some(QUOTE_STREAM) => Self::QuoteStream,
+            Some(CHECK) => Self::Check,
+            Some(WATCH) => Self::Watch,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Pricing {
     pub(crate) fn new(quotes: Quotes, draining: Draining, meter: &Meter) -> Self {
         let calls = |method| Calls::new(meter, method);
-        Self { quotes, draining, unary: calls(QUOTE), streamed: calls(QUOTE_STREAM), other: calls(OTHER) }
+        let (unary, streamed, checks, watches, other) =
+            (calls(QUOTE), calls(QUOTE_STREAM), calls(CHECK), calls(WATCH), calls(OTHER));
+        Self { quotes, draining, idle: STREAM_IDLE, unary, streamed, checks, watches, other }
+    }
+
+    /// With streams that end when nothing is asked for as long.
+    #[cfg(test)]
+    pub(crate) fn idle_after(self, idle: Duration) -> Self {
+        Self { idle, ..self }
     }
 
     pub(crate) fn server(self) -> PricingServiceServer<Self> {
@@ -77,19 +115,18 @@ impl Pricing {
         Some(result.map(drop).map_err(|error| status(&error)))
     }
 
-    /// `Quote` was answered with `code`, other than by `quote_at_once`.
-    pub(crate) fn quote_ended(&self, code: Code, duration: Duration) {
-        self.unary.record(code_name(code), duration);
-    }
-
-    /// A call was refused before any service saw it.
-    pub(crate) fn refused(&self, code: Code, path: &str) {
-        let calls = match path.strip_prefix('/') {
-            Some(QUOTE) => &self.unary,
-            Some(QUOTE_STREAM) => &self.streamed,
-            _ => &self.other,
+    /// A call has ended with `code`, other than by `quote_at_once`. Of a stream each quote has been counted, so the stream itself
+    /// is counted only where it fails.
+    pub(crate) fn ended(&self, method: Method, code: Code, duration: Duration) {
+        let calls = match method {
+            Method::QuoteStream if code == Code::Ok => return,
+            Method::Quote => &self.unary,
+            Method::QuoteStream => &self.streamed,
+            Method::Check => &self.checks,
+            Method::Watch => &self.watches,
+            Method::Other => &self.other,
         };
-        calls.record(code_name(code), Duration::ZERO);
+        calls.record(code_name(code), duration);
     }
 
     async fn streamed_quote(
@@ -163,7 +200,7 @@ impl PricingService for Pricing {
         let parent = Arc::new(Parent::read(metadata.as_ref()).into_owned());
         let authority = extensions.get::<Authority>().cloned();
         let (pricing, draining) = (self.clone(), self.draining.clone());
-        let requests = Box::pin(until_the_drain(messages, draining));
+        let requests = Box::pin(until_the_drain(messages, draining, self.idle));
         let answers = requests.then(move |message| {
             let (pricing, parent, authority) = (pricing.clone(), Arc::clone(&parent), authority.clone());
             async move {
@@ -178,18 +215,22 @@ impl PricingService for Pricing {
 
 /// The requests of a stream. The drain, or a long silence, ends it with an error, so that its caller knows that what has not
 /// been answered will not be.
-fn until_the_drain<S>(requests: S, draining: Draining) -> impl Stream<Item = Result<QuoteStreamRequest, Status>>
+fn until_the_drain<S>(
+    requests: S,
+    draining: Draining,
+    idle: Duration,
+) -> impl Stream<Item = Result<QuoteStreamRequest, Status>>
 where
     S: Stream<Item = Result<QuoteStreamRequest, Status>> + Unpin,
 {
     let begun = Box::pin(draining.begun());
-    futures_util::stream::unfold(Some((requests, begun)), |open| async {
+    futures_util::stream::unfold(Some((requests, begun)), move |open| async move {
         let (mut requests, mut begun) = open?;
         let refusal = tokio::select! {
             biased;
             () = &mut begun => refusal(Code::Unavailable, "DRAINING", "the node is shutting down: ask another one"),
             request = requests.next() => return request.map(|request| (request, Some((requests, begun)))),
-            () = tokio::time::sleep(STREAM_IDLE) => refusal(Code::Cancelled, "IDLE", "nothing was asked for five minutes"),
+            () = tokio::time::sleep(idle) => refusal(Code::Cancelled, "IDLE", "nothing was asked for too long"),
         };
         Some((Err(refusal), None))
     })
@@ -200,7 +241,7 @@ pub(crate) fn late() -> Status {
     refusal(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
 }
 
-/// The answer to a call for which its connection has no room.
+/// The answer to a call for which its connection, or the process, has no room.
 pub(crate) fn busy(message: &str) -> Status {
     refusal(Code::ResourceExhausted, "CONNECTION_BUSY", message)
 }

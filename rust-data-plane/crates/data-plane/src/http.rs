@@ -8,16 +8,19 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Router, body};
+use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use lifecycle::Readiness;
 use telemetry::{Histograms, Kind, Meter, Status};
 
+use crate::answered::Answered;
 use crate::grpc::{BODY_TIMEOUT, MAX_MESSAGE};
 use crate::json;
 use crate::metrics::{HttpRequest, http_requests};
 use crate::origin::is_foreign;
 use crate::problem::Problem;
-use crate::quotes::{Answered, Quotes};
+use crate::quotes::Quotes;
+use crate::room::Room;
 use crate::trace::{Details, Parent, Trace, server_attributes};
 
 const ROUTE: &str = "/v1/quotes";
@@ -25,17 +28,19 @@ const ROUTE: &str = "/v1/quotes";
 #[derive(Clone)]
 struct Endpoint {
     quotes: Quotes,
+    /// What all connections of the process may hold together.
+    room: Room,
     requests: Histograms<HttpRequest>,
 }
 
 /// `POST /v1/quotes`, `GET /livez`, `GET /readyz`.
-pub(crate) fn routes(quotes: Quotes, readiness: Readiness, meter: &Meter) -> Router {
+pub(crate) fn routes(quotes: Quotes, room: Room, readiness: Readiness, meter: &Meter) -> Router {
     let requests = http_requests(meter);
     let health = lifecycle::routes(readiness).layer(middleware::from_fn_with_state(requests.clone(), count));
     Router::new()
         .route(ROUTE, post(quote).fallback(wrong_method))
         .fallback(not_found)
-        .with_state(Endpoint { quotes, requests })
+        .with_state(Endpoint { quotes, room, requests })
         .merge(health)
 }
 
@@ -48,7 +53,7 @@ async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
         _ if is_foreign(&parts.headers) => Err(foreign()),
         _ if parts.uri.query().is_some_and(|query| !query.is_empty()) => Err(queried()),
         Some(encoding) if encoding != "identity" => Err(encoded()),
-        _ => answer(&endpoint.quotes, &trace, body).await,
+        _ => answer(&endpoint, &trace, body).await,
     };
     match answer {
         Ok((response, answered)) => exchange.finish(&trace, response, Ok(&answered)),
@@ -56,13 +61,16 @@ async fn quote(State(endpoint): State<Endpoint>, request: Request) -> Response {
     }
 }
 
-async fn answer(quotes: &Quotes, trace: &Trace<'_>, body: Body) -> Result<(Response, Answered), Problem> {
+async fn answer(endpoint: &Endpoint, trace: &Trace<'_>, body: Body) -> Result<(Response, Answered), Problem> {
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok());
+    let held = endpoint.room.take(size.map_or(MAX_MESSAGE, |size| size.min(MAX_MESSAGE))).ok_or_else(full)?;
     let received = tokio::time::timeout(BODY_TIMEOUT, body::to_bytes(body, MAX_MESSAGE)).await;
     let body = received.map_err(|_| slow())?.map_err(|error| unreadable(&error))?;
+    drop(held);
     let request = json::parse_request(&body).map_err(|error| {
         Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "JSON_INVALID", error.to_string())
     })?;
-    let (quote, answered) = quotes.answer(request, trace).await?;
+    let (quote, answered) = endpoint.quotes.answer(request, trace).await?;
     let body = json::write_response(&quote)
         .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "INTERNAL", error.to_string()))?;
     Ok(((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(), answered))
@@ -158,6 +166,13 @@ fn queried() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "QUERY_UNKNOWN", detail)
 }
 
+/// The problem of a body for which there is no room while it arrives.
+fn full() -> Problem {
+    let detail = "too many requests are incomplete";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", "NODE_BUSY", detail)
+        .with_header(header::CONNECTION, "close")
+}
+
 /// The problem of a body that takes too long.
 fn slow() -> Problem {
     let detail = "the body did not arrive within 10 s";
@@ -181,5 +196,44 @@ fn unreadable(error: &axum::Error) -> Problem {
     } else {
         let detail = "the body ended too early";
         Problem::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "BODY_INVALID", detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fake_control_plane::{item, tax_rule};
+    use lifecycle::Drain;
+    use tower::Service as _;
+
+    use super::*;
+    use crate::in_process::Node;
+
+    #[tokio::test]
+    async fn a_body_without_room_is_refused_and_others_are_read() {
+        let (node, drain) = (Node::start(vec![item("mug", 1050, 1), tax_rule("DE", 190_000, 2)]).await, Drain::new());
+        const BODY: &str = r#"{"currencyCode":"EUR","jurisdiction":"DE","lines":[{"sku":"mug","quantity":1}]}"#;
+        let room = Room::new(MAX_MESSAGE);
+        let readiness = Readiness::new(drain.draining());
+        let mut routes = routes(node.quotes.clone(), room.clone(), readiness, &Meter::default());
+        let mut ask = async |body: Body| routes.call(Request::post(ROUTE).body(body).unwrap()).await.unwrap();
+        let slow = || Body::from_stream(futures_util::stream::once(async { Ok::<_, std::io::Error>(BODY) }));
+        assert_eq!(ask(slow()).await.status(), StatusCode::OK);
+        let held = room.take(MAX_MESSAGE - BODY.len()).unwrap();
+        assert_eq!(ask(Body::from(BODY)).await.status(), StatusCode::OK);
+        // It does not say how large it is.
+        assert_eq!(ask(slow()).await.status(), StatusCode::TOO_MANY_REQUESTS);
+        drop(held);
+        assert_eq!(ask(slow()).await.status(), StatusCode::OK);
+        assert_eq!(room.left(), MAX_MESSAGE);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_too_large_by_its_size_and_not_by_a_word() {
+        let large = body::to_bytes(Body::from(vec![0; 9]), 8).await.unwrap_err();
+        assert_eq!(unreadable(&large).reason(), "BODY_TOO_LARGE");
+        let broken = futures_util::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("a limit was exceeded"))]);
+        let broken = body::to_bytes(Body::from_stream(broken), 8).await.unwrap_err();
+        assert!(broken.to_string().contains("limit"), "{broken}");
+        assert_eq!(unreadable(&broken).reason(), "BODY_INVALID");
     }
 }

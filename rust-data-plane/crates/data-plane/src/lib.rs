@@ -2,6 +2,7 @@
 //!
 //! A quote touches memory only. It waits neither for the control plane nor for Kafka.
 
+mod answered;
 mod config;
 #[cfg(test)]
 mod cost;
@@ -11,12 +12,15 @@ mod fuzz;
 mod grpc;
 mod http;
 mod http2;
+#[cfg(test)]
+mod in_process;
 mod json;
 mod metrics;
 mod origin;
 mod problem;
 mod process;
 mod quotes;
+mod room;
 mod server;
 mod time;
 mod trace;

@@ -17,10 +17,13 @@ use crate::grpc::Pricing;
 use crate::http;
 use crate::metrics;
 use crate::quotes::Quotes;
+use crate::room::Room;
 use crate::server::{Answering, DRAIN_DEADLINE, Worker, listeners};
 
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// Bytes that the process holds for callers who have not sent the rest of a request, or do not take their answer.
+const ROOM: usize = 128 << 20;
 /// How often it is checked whether all threads run.
 const THREADS_CHECK: Duration = Duration::from_secs(1);
 /// How long telemetry may take to flush at the end.
@@ -86,7 +89,8 @@ impl Process {
         let readiness = readiness(drain, &snapshots, &events);
         let quotes = Quotes::new(snapshots, Arc::clone(&events), telemetry.tracer(), config.delay);
         let pricing = Pricing::new(quotes.clone(), drain.draining(), &meter);
-        let routes = http::routes(quotes, readiness.clone(), &meter);
+        let room = Room::new(ROOM);
+        let routes = http::routes(quotes, room.clone(), readiness.clone(), &meter);
         let answering = Answering::default();
         let refused = Arc::default();
         metrics::register_refused(&meter, &refused);
@@ -102,6 +106,7 @@ impl Process {
                 readiness: readiness.clone(),
                 draining: drain.draining(),
                 answering: answering.clone(),
+                room: room.clone(),
             }
             .spawn(number)
         });

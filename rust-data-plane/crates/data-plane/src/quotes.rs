@@ -3,12 +3,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::QuoteResponse;
-use pricing::{Instant, QuoteError, Request};
-use prost::Message;
+use pricing::{Instant, Quote, QuoteError, Request, Snapshot};
 use snapshot_client::Snapshots;
-use telemetry::{Attribute, Kind, Status, Tracer};
-use uuid::fmt::Hyphenated;
+use telemetry::{Kind, Status, Tracer};
 
+use crate::answered::{Answered, QuoteId};
 use crate::events::{Events, TOPIC};
 use crate::trace::{Details, Trace};
 use crate::wire::{self, Basket};
@@ -48,10 +47,13 @@ impl Quotes {
         if let Some(delay) = self.0.delay {
             tokio::time::sleep(delay).await;
         }
+        let snapshot = self.0.snapshots.load();
+        let basket = Basket::from(&request);
+        let (quote, answered) = price(snapshot.as_deref(), &basket, SystemTime::now())?;
         let mut encoded = Vec::new();
-        let answered = self.answer_at_once(&Basket::from(&request), SystemTime::now(), trace, &mut encoded)?;
-        // The bytes were encoded above, so they decode.
-        Ok((QuoteResponse::decode(&*encoded).unwrap_or_default(), answered))
+        wire::write_response(answered.id.as_bytes(), answered.at, &basket, &quote, &mut encoded);
+        self.report(&answered, &encoded, trace);
+        Ok((wire::response(answered.id.to_string(), answered.at, request, &quote), answered))
     }
 
     /// Prices one basket as of `now` without delay, reports it as a part of `trace`, and appends the encoded `QuoteResponse`
@@ -64,28 +66,10 @@ impl Quotes {
         out: &mut Vec<u8>,
     ) -> Result<Answered, QuoteError> {
         let from = out.len();
-        let answered = self.price(basket, now, out)?;
-        self.report(&answered, &out[from..], trace);
-        Ok(answered)
-    }
-
-    fn price(&self, basket: &Basket<'_>, now: SystemTime, out: &mut Vec<u8>) -> Result<Answered, QuoteError> {
         let snapshot = self.0.snapshots.load();
-        let snapshot = snapshot.as_deref().ok_or(QuoteError::SnapshotMissing)?;
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = Instant {
-            seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
-            nanos: now.subsec_nanos().cast_signed(),
-        };
-        let request = Request {
-            currency_code: basket.currency_code,
-            jurisdiction: basket.jurisdiction,
-            lines: basket.lines.iter().copied(),
-            coupons: &basket.coupons,
-        };
-        let quote = pricing::quote(snapshot, request, at)?;
-        let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
-        wire::write_response(answered.id.as_str(), at, basket, &quote, out);
+        let (quote, answered) = price(snapshot.as_deref(), basket, now)?;
+        wire::write_response(answered.id.as_bytes(), answered.at, basket, &quote, out);
+        self.report(&answered, &out[from..], trace);
         Ok(answered)
     }
 
@@ -105,52 +89,30 @@ impl Quotes {
                 ("messaging.operation.name", "publish".into()),
                 ("messaging.operation.type", "send".into()),
                 ("messaging.destination.name", TOPIC.into()),
-                ("messaging.message.id", quote.id.as_str().to_owned().into()),
+                ("messaging.message.id", quote.id.to_string().into()),
             ],
             status: Status::Unset,
         });
     }
 }
 
-/// A quote that has been priced and encoded.
-pub(crate) struct Answered {
-    pub(crate) id: QuoteId,
-    pub(crate) at: Instant,
-    snapshot_version: i64,
-}
-
-/// A UUIDv7, as text.
-#[derive(Clone, Copy)]
-pub(crate) struct QuoteId([u8; Hyphenated::LENGTH]);
-
-impl QuoteId {
-    fn new(now: Duration) -> Self {
-        let mut text = [0; Hyphenated::LENGTH];
-        contracts::time_ordered_id(now).hyphenated().encode_lower(&mut text);
-        Self(text)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        // Hexadecimal digits and hyphens.
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl Answered {
-    /// A quote that was priced then.
-    #[cfg(test)]
-    pub(crate) fn at(at: Instant) -> Self {
-        Self { id: QuoteId::new(Duration::from_secs(at.seconds.unsigned_abs())), at, snapshot_version: 1 }
-    }
-
-    /// The attributes of a span for the quote, or for the reason of the error.
-    pub(crate) fn attributes(result: Result<&Self, &'static str>) -> Vec<Attribute> {
-        match result {
-            Ok(quote) => vec![
-                ("hybrid.quote.id", quote.id.as_str().to_owned().into()),
-                ("hybrid.snapshot.version", quote.snapshot_version.into()),
-            ],
-            Err(reason) => vec![("hybrid.error.reason", reason.into())],
-        }
-    }
+/// Prices one basket as of `now`, and gives the quote its id.
+fn price<'s>(
+    snapshot: Option<&'s Snapshot>,
+    basket: &Basket<'_>,
+    now: SystemTime,
+) -> Result<(Quote<'s>, Answered), QuoteError> {
+    let snapshot = snapshot.ok_or(QuoteError::SnapshotMissing)?;
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at =
+        Instant { seconds: i64::try_from(now.as_secs()).unwrap_or(i64::MAX), nanos: now.subsec_nanos().cast_signed() };
+    let request = Request {
+        currency_code: basket.currency_code,
+        jurisdiction: basket.jurisdiction,
+        lines: basket.lines.iter().copied(),
+        coupons: &basket.coupons,
+    };
+    let quote = pricing::quote(snapshot, request, at)?;
+    let answered = Answered { id: QuoteId::new(now), at, snapshot_version: quote.snapshot_version };
+    Ok((quote, answered))
 }

@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use crate::events::Events;
 use crate::grpc::Pricing;
 use crate::http2;
+use crate::room::Room;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
@@ -32,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) draining: Draining,
     /// Held while this worker has gRPC calls to answer.
     pub(crate) answering: Answering,
+    pub(crate) room: Room,
 }
 
 /// Tells when no worker answers gRPC any more. Each worker holds one until then.
@@ -89,7 +91,7 @@ impl Worker {
         let routes = Routes::new(self.pricing.clone().server())
             .add_service(GrpcHealth::server(self.readiness, &["hybrid.pricing.v1.PricingService"]))
             .prepare();
-        let server = http2::Server { pricing: self.pricing, routes, draining: self.draining };
+        let server = http2::Server { pricing: self.pricing, routes, draining: self.draining, room: self.room };
         let grpc = async move {
             server.serve(grpc, grpc_places).await;
             answering.done().await;

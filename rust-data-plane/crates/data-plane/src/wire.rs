@@ -1,8 +1,10 @@
 //! The wire format of a quote, read without copies and written without the structs between.
 
 use contracts::QuoteRequest;
+use contracts::hybrid::pricing::v1::{self as contract, QuoteLine, QuoteResponse};
 use contracts::wire::{bytes, int_key, key, length_key, text, varint};
 use pricing::{Instant, PricedLine, Quote};
+use prost_types::Timestamp;
 
 /// Keys of `QuoteRequest`.
 const CURRENCY_CODE: u8 = length_key(1);
@@ -75,8 +77,8 @@ fn line(message: &[u8]) -> Option<(&str, i64)> {
 }
 
 /// Appends a `QuoteResponse`.
-pub(crate) fn write_response(id: &str, at: Instant, basket: &Basket<'_>, quote: &Quote<'_>, out: &mut Vec<u8>) {
-    put_text(1, id, out);
+pub(crate) fn write_response(id: &[u8], at: Instant, basket: &Basket<'_>, quote: &Quote<'_>, out: &mut Vec<u8>) {
+    put_bytes(1, id, out);
     put_int(2, quote.snapshot_version, out);
     put_message(3, out, |out| {
         put_int(1, at.seconds, out);
@@ -106,6 +108,34 @@ fn write_line(sku: &str, quantity: i64, line: &PricedLine<'_>, out: &mut Vec<u8>
     put_int(10, line.promotion_created_version, out);
 }
 
+/// What `write_response` writes, of a request that is not needed any more.
+pub(crate) fn response(id: String, at: Instant, request: QuoteRequest, quote: &Quote<'_>) -> QuoteResponse {
+    let line = |(asked, line): (QuoteLine, &PricedLine<'_>)| contract::PricedLine {
+        sku: asked.sku,
+        quantity: asked.quantity,
+        unit_price_minor: line.unit_price_minor,
+        discount_minor: line.discount_minor,
+        net_minor: line.net_minor,
+        tax_minor: line.tax_minor,
+        gross_minor: line.gross_minor,
+        tax_rate_ppm: line.tax_rate_ppm,
+        promotion_id: line.promotion_id.map(str::to_owned).unwrap_or_default(),
+        promotion_created_version: line.promotion_created_version,
+    };
+    QuoteResponse {
+        quote_id: id,
+        snapshot_version: quote.snapshot_version,
+        priced_at: Some(Timestamp { seconds: at.seconds, nanos: at.nanos }),
+        currency_code: request.currency_code,
+        jurisdiction: request.jurisdiction,
+        lines: request.lines.into_iter().zip(&quote.lines).map(line).collect(),
+        discount_minor: quote.totals.discount_minor,
+        net_minor: quote.totals.net_minor,
+        tax_minor: quote.totals.tax_minor,
+        gross_minor: quote.totals.gross_minor,
+    }
+}
+
 /// Appends a varint.
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
@@ -128,10 +158,14 @@ fn put_int(field: u8, value: i64, out: &mut Vec<u8>) {
 }
 
 fn put_text(field: u8, text: &str, out: &mut Vec<u8>) {
-    if !text.is_empty() {
+    put_bytes(field, text.as_bytes(), out);
+}
+
+fn put_bytes(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    if !bytes.is_empty() {
         out.push(length_key(field));
-        put_varint(text.len() as u64, out);
-        out.extend_from_slice(text.as_bytes());
+        put_varint(bytes.len() as u64, out);
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -152,7 +186,6 @@ fn put_message(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 
 #[cfg(test)]
 mod tests {
-    use contracts::hybrid::pricing::v1 as contract;
     use pricing::Totals;
     use proptest::collection::vec;
     use proptest::option;
@@ -162,7 +195,7 @@ mod tests {
     use super::*;
 
     fn request() -> impl Strategy<Value = QuoteRequest> {
-        let line = ("\\PC{0,70}", any::<i64>()).prop_map(|(sku, quantity)| contract::QuoteLine { sku, quantity });
+        let line = ("\\PC{0,70}", any::<i64>()).prop_map(|(sku, quantity)| QuoteLine { sku, quantity });
         ("\\PC{0,4}", "\\PC{0,20}", vec(line, 0..5), vec("\\PC{0,5}", 0..3)).prop_map(
             |(currency_code, jurisdiction, lines, coupons)| QuoteRequest {
                 currency_code,
@@ -226,8 +259,9 @@ mod tests {
             };
             let (seconds, nanos) = at;
             let mut bytes = b"before".to_vec();
-            write_response(&id, Instant { seconds, nanos }, &Basket::from(&request), &quote, &mut bytes);
+            write_response(id.as_bytes(), Instant { seconds, nanos }, &Basket::from(&request), &quote, &mut bytes);
 
+            let answer = response(id.clone(), Instant { seconds, nanos }, request.clone(), &quote);
             let lines = request.lines.into_iter().map(|asked| contract::PricedLine {
                 sku: asked.sku,
                 quantity: asked.quantity,
@@ -240,10 +274,10 @@ mod tests {
                 promotion_id: promotion.clone().unwrap_or_default(),
                 promotion_created_version: g,
             });
-            let expected = contract::QuoteResponse {
+            let expected = QuoteResponse {
                 quote_id: id,
                 snapshot_version: version,
-                priced_at: Some(prost_types::Timestamp { seconds, nanos }),
+                priced_at: Some(Timestamp { seconds, nanos }),
                 currency_code: request.currency_code,
                 jurisdiction: request.jurisdiction,
                 lines: lines.collect(),
@@ -253,6 +287,7 @@ mod tests {
                 gross_minor,
             };
             prop_assert_eq!(&bytes[6..], expected.encode_to_vec());
+            prop_assert_eq!(answer, expected);
         }
     }
 }

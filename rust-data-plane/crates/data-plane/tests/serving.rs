@@ -450,6 +450,74 @@ async fn requests_have_the_spans_and_metrics_of_the_conventions() {
         .unwrap();
 }
 
+/// Whether a call of the method has ended with the code.
+fn is_counted(received: &Received, (method, code): (&str, &str)) -> Option<()> {
+    let metric = received.metrics.get(&("node-1".to_owned(), "rpc.server.call.duration".to_owned()))?;
+    let Some(Data::ExponentialHistogram(histogram)) = &metric.data else { return None };
+    let is = |point: &Attributes, name: &str, value: &str| point.get(name).is_some_and(|is| is == value);
+    let mut points = histogram.data_points.iter().map(|point| attributes(&point.attributes));
+    points.any(|point| is(&point, "rpc.method", method) && is(&point, "rpc.response.status_code", code)).then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_a_call_is_counted_by_its_code() {
+    const QUOTE: &str = "hybrid.pricing.v1.PricingService/Quote";
+    const STREAM: &str = "hybrid.pricing.v1.PricingService/QuoteStream";
+    const CHECK: &str = "grpc.health.v1.Health/Check";
+    const WATCH: &str = "grpc.health.v1.Health/Watch";
+    let (control, receiver) = (ControlPlane::start().await.unwrap(), Receiver::start().unwrap());
+    let variables = exporting(&receiver);
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut node = DataPlane::start(&control.url(), NOWHERE, &variables);
+    let _session = catalog(&control).await;
+    let framed = |message: &[u8]| [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat();
+    let unknown = framed(&HealthCheckRequest { service: "x".into() }.encode_to_vec());
+    let (garbage, large) = (framed(b"\xff\xff"), [0, 0xff, 0xff, 0xff, 0xff]);
+    let quote = framed(&basket("mug", 1).encode_to_vec());
+    let (grpc, soon) = (("content-type", "application/grpc"), ("grpc-timeout", "100m"));
+    let mut ended = Vec::new();
+    for (method, headers, body, open, code) in [
+        (STREAM, &[grpc, soon][..], &[][..], true, "DEADLINE_EXCEEDED"),
+        (STREAM, &[grpc], &garbage, false, "INTERNAL"),
+        (STREAM, &[grpc], &large, false, "RESOURCE_EXHAUSTED"),
+        (CHECK, &[grpc], &unknown, false, "NOT_FOUND"),
+        (CHECK, &[grpc], &framed(b""), false, "OK"),
+        (CHECK, &[grpc], &garbage, false, "INTERNAL"),
+        (WATCH, &[grpc, soon], &framed(b""), false, "DEADLINE_EXCEEDED"),
+        (QUOTE, &[("content-type", "application/json")], &quote, false, "UNKNOWN"),
+        (QUOTE, &[grpc, soon], &quote[..7], true, "DEADLINE_EXCEEDED"),
+        ("hybrid.pricing.v1.PricingService/Nothing", &[grpc], &quote, false, "UNIMPLEMENTED"),
+    ] {
+        call(&node, &format!("/{method}"), headers, &[body], open).await;
+        ended.push((if code == "UNIMPLEMENTED" { "_OTHER" } else { method }, code));
+    }
+    // Bodies that are not complete, until there is no room for another.
+    let stream = tokio::net::TcpStream::connect(node.grpc).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut halves = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let head = http::Request::post(format!("http://node/{QUOTE}")).header(grpc.0, grpc.1).body(()).unwrap();
+        let (answer, mut body) = client.clone().ready().await.unwrap().send_request(head, false).unwrap();
+        body.send_data([&[0, 0, 0x10, 0, 0][..], &vec![0; (1 << 20) - 64]].concat().into(), false).unwrap();
+        halves.spawn(async move { (answer.await.unwrap().headers()["grpc-status"].clone(), body) });
+    }
+    assert_eq!(halves.join_next().await.unwrap().unwrap().0, "8");
+    drop(halves);
+    ended.push((QUOTE, "RESOURCE_EXHAUSTED"));
+    // The drain ends what is open.
+    let mut client = PricingServiceClient::new(node.channel().await);
+    let (_requests, requests) = tokio::sync::mpsc::channel::<QuoteStreamRequest>(1);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut open = client.quote_stream(requests).await.unwrap().into_inner();
+    assert!(node.terminate().success());
+    assert_eq!(open.message().await.unwrap_err().code(), Code::Unavailable);
+    ended.push((STREAM, "UNAVAILABLE"));
+    for ended in ended {
+        receiver.wait(|received| is_counted(received, ended)).unwrap_or_else(|missing| panic!("{ended:?}: {missing}"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_given_up_ends_at_once() {
     let (control, receiver) = (ControlPlane::start().await.unwrap(), Receiver::start().unwrap());
@@ -476,7 +544,10 @@ async fn a_call_that_is_given_up_ends_at_once() {
     let ended = |received: &Received| {
         let metric = received.metrics.get(&("node-1".to_owned(), name.to_owned()))?;
         let Some(Data::ExponentialHistogram(histogram)) = &metric.data else { return None };
-        let count: u64 = histogram.data_points.iter().map(|point| point.count).sum();
+        let quotes = histogram.data_points.iter().filter(|point| {
+            attributes(&point.attributes).get("rpc.method").is_some_and(|method| method.ends_with("/Quote"))
+        });
+        let count: u64 = quotes.map(|point| point.count).sum();
         (count == 2).then_some(()).and_then(|()| histograms(received, name, attribute, &["CANCELLED"]))
     };
     assert_eq!(receiver.wait(ended).unwrap(), "s");

@@ -1,7 +1,7 @@
 //! Connections of a port: how many there may be, and when silent ones are closed.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How often it is checked whether a connection is silent.
-pub const CHECK: Duration = Duration::from_secs(10);
+const CHECK: Duration = Duration::from_secs(10);
 /// After this many checks without a byte, a connection is closed.
 pub const SILENT_CHECKS: u32 = 3;
 /// The pause after the system had no resources for another connection.
@@ -23,12 +23,24 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub struct Places {
     free: Arc<Semaphore>,
     refused: Arc<AtomicU64>,
+    check: Duration,
 }
 
 impl Places {
     /// Places of one port. `refused` counts the connections of all ports that found none.
     pub fn new(count: usize, refused: &Arc<AtomicU64>) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), refused: Arc::clone(refused) }
+        Self { free: Arc::new(Semaphore::new(count)), refused: Arc::clone(refused), check: CHECK }
+    }
+
+    /// Places whose connections are checked at other intervals than each 10 s, so that a test need not wait minutes.
+    #[must_use]
+    pub fn checked_every(self, check: Duration) -> Self {
+        Self { check, ..self }
+    }
+
+    /// How often it is checked whether a connection is silent.
+    pub fn check(&self) -> Duration {
+        self.check
     }
 
     /// The next connection, with its place. A connection that finds no place is closed at once.
@@ -66,6 +78,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 pub struct Activity {
     read: AtomicBool,
     written: AtomicBool,
+    /// The last write had to wait: the peer reads too slowly, or not at all.
+    full: AtomicBool,
+    /// Tells that a write has gone on.
+    drained: Notify,
     asked: AtomicBool,
     open: AtomicUsize,
 }
@@ -79,6 +95,40 @@ impl Activity {
     /// Whether a byte has gone either way since the last check.
     pub fn has_moved(&self) -> bool {
         self.read.swap(false, Ordering::Relaxed) | self.written.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a write waits that has waited since the last check.
+    pub fn is_stuck(&self) -> bool {
+        !self.written.swap(false, Ordering::Relaxed) & self.is_full()
+    }
+
+    /// Whether a write waits because the peer does not read.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Returns when no write waits.
+    pub async fn drained(&self) {
+        loop {
+            let mut drained = pin!(self.drained.notified());
+            // From here on nothing is missed.
+            drained.as_mut().enable();
+            if !self.is_full() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn note_write(&self, done: bool) {
+        if !done {
+            return self.full.store(true, Ordering::Relaxed);
+        }
+        self.written.store(true, Ordering::Relaxed);
+        if self.is_full() {
+            self.full.store(false, Ordering::Relaxed);
+            self.drained.notify_waiters();
+        }
     }
 
     /// A request has arrived.
@@ -129,9 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if polled.is_ready() {
-            self.activity.written.store(true, Ordering::Relaxed);
-        }
+        self.activity.note_write(polled.is_ready());
         polled
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pricing::Instant;
 use tokio::sync::Notify;
 
-use crate::quotes::{Answered, QuoteId};
+use crate::answered::{Answered, QuoteId};
 use crate::trace::Trace;
 use crate::wire::{put_varint, varint_length};
 

@@ -20,7 +20,7 @@ use telemetry::Meter;
 
 use self::buffer::{Buffers, Open};
 use self::deliveries::{Counts, Deliveries};
-use crate::quotes::Answered;
+use crate::answered::Answered;
 use crate::time::Rfc3339;
 use crate::trace::Trace;
 
@@ -123,7 +123,7 @@ impl Events {
     /// Hands a record over to the producer. Where no memory is left for it its events are shed and counted.
     fn send(&self, open: &mut Open) {
         let Some((id, at)) = open.first else { return };
-        let (id, value, events) = (id.as_str().as_bytes(), &open.value[..], open.quotes);
+        let (id, value, events) = (id.as_bytes(), &open.value[..], open.quotes);
         let (counts, count) = (&self.counts, events as u64);
         if !counts.reserve(id.len() + value.len(), self.limit) {
             counts.shed.fetch_add(count, Ordering::Relaxed);

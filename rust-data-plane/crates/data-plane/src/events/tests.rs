@@ -24,7 +24,7 @@ fn add(events: &Events, count: usize) -> Vec<String> {
     let tracer = Tracer::disconnected();
     let each = |_| {
         let quote = Answered::at(pricing::Instant { seconds: 1_700_000_000, nanos: 1 });
-        let id = quote.id.as_str().to_owned();
+        let id = quote.id.to_string();
         let encoded = QuoteResponse { quote_id: id.clone(), jurisdiction: "j".repeat(150), ..Default::default() };
         events.publish(&quote, &encoded.encode_to_vec(), &Trace::start(&tracer, &Parent::default()));
         id

@@ -3,30 +3,29 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
-use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower::Service as _;
 
+use super::answers::{Answers, Unsent, busy, trailers};
 use super::deadline::past;
 use super::{GRPC_DETAILS, GRPC_STATUS, Incoming};
 use crate::grpc;
 
-/// An answer that the caller's flow-control window has held up for this long is given up.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Lets tonic answer. Returns the code of a unary call.
+/// Lets tonic answer. Returns the code that the call has ended with.
 pub(super) async fn forward(
     mut routes: Routes,
     request: Request<Incoming>,
     mut respond: SendResponse<Bytes>,
+    answers: &Answers,
     deadline: Option<Instant>,
 ) -> Code {
     let call = routes.call(request.map(Body::new));
@@ -37,13 +36,13 @@ pub(super) async fn forward(
         () = past(deadline) => grpc::late().into_http(),
     };
     correct(response.headers_mut());
-    // An answer without a message has its status in the headers; one with a message is OK.
-    let code = response.headers().get(GRPC_STATUS).map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()));
-    match send_all(respond, response, deadline).await {
-        Ok(()) => code,
-        // The connection has ended, or the caller has given up.
-        Err(_) => Code::Cancelled,
-    }
+    // The connection has ended, or the caller has given up.
+    send_all(respond, response, answers, deadline).await.unwrap_or(Code::Cancelled)
+}
+
+/// The code in the headers or trailers that end an answer.
+fn code(headers: &HeaderMap) -> Code {
+    headers.get(GRPC_STATUS).map_or(Code::Unknown, |status| Code::from_bytes(status.as_bytes()))
 }
 
 /// A message that is too large is RESOURCE_EXHAUSTED in gRPC, and OUT_OF_RANGE in tonic. A service's own OUT_OF_RANGE has details.
@@ -55,18 +54,24 @@ fn correct(headers: &mut HeaderMap) {
     }
 }
 
-/// Sends an answer as it comes. The deadline ends it between two messages with a status, and within one with a reset.
+/// Sends an answer as it comes, and returns its code. The deadline ends it between two messages with a status, and within one with
+/// a reset.
 async fn send_all(
     mut respond: SendResponse<Bytes>,
     response: Response<Body>,
+    answers: &Answers,
     deadline: Option<Instant>,
-) -> Result<(), h2::Error> {
+) -> Result<Code, h2::Error> {
     let (head, body) = response.into_parts();
-    let ends = body.is_end_stream();
+    let (ends, in_head) = (body.is_end_stream(), code(&head.headers));
     let mut stream = respond.send_response(Response::from_parts(head, ()), ends)?;
     if ends {
-        return Ok(());
+        return Ok(in_head);
     }
+    let end = |stream: &mut SendStream<Bytes>, status: Status| {
+        stream.send_trailers(trailers(&status))?;
+        Ok(status.code())
+    };
     let (mut body, mut past) = (pin!(body), pin!(past(deadline)));
     loop {
         let next = poll_fn(|cx| match stream.poll_reset(cx)? {
@@ -75,42 +80,30 @@ async fn send_all(
         });
         let frame = tokio::select! {
             biased;
-            () = &mut past => {
-                let mut trailers = HeaderMap::new();
-                // It fails only for a status that is no header.
-                let _ = grpc::late().add_header(&mut trailers);
-                return stream.send_trailers(trailers);
-            }
+            () = &mut past => return end(&mut stream, grpc::late()),
             frame = next => frame?,
         };
         match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(data))) => tokio::select! {
                 biased;
-                sent = send_data(&mut stream, data) => sent?,
+                sent = answers.send_part(&mut stream, data) => match sent {
+                    Ok(()) => {}
+                    Err(Unsent::NoRoom) => return end(&mut stream, busy()),
+                    Err(Unsent::Ended(error)) => return Err(error),
+                },
                 () = &mut past => return Err(h2::Reason::CANCEL.into()),
             },
             Some(Ok(Err(frame))) => {
                 let mut trailers = frame.into_trailers().unwrap_or_default();
                 correct(&mut trailers);
-                return stream.send_trailers(trailers);
+                let code = code(&trailers);
+                return stream.send_trailers(trailers).map(|()| code);
             }
             Some(Err(_)) => {
                 stream.send_reset(h2::Reason::INTERNAL_ERROR);
-                return Ok(());
+                return Ok(Code::Internal);
             }
-            None => return stream.send_data(Bytes::new(), true),
+            None => return stream.send_data(Bytes::new(), true).map(|()| in_head),
         }
     }
-}
-
-/// Sends data as the caller's flow-control window allows.
-async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
-    while data.has_remaining() {
-        stream.reserve_capacity(data.len());
-        match tokio::time::timeout(SEND_TIMEOUT, poll_fn(|cx| stream.poll_capacity(cx))).await {
-            Ok(Some(room)) => stream.send_data(data.split_to(room?.min(data.len())), false)?,
-            Ok(None) | Err(_) => return Err(h2::Reason::CANCEL.into()),
-        }
-    }
-    Ok(())
 }

@@ -1,21 +1,23 @@
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use http_body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
 
 use super::PREFIX;
-use crate::grpc::MAX_MESSAGE;
+use crate::grpc::{self, MAX_MESSAGE};
+use crate::room::{Held, Room};
 
 /// A request's body.
 pub(super) struct Incoming {
     /// Bytes already read from the stream.
     received: Bytes,
     /// The room that they take, where it is counted.
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<Held>,
+    /// Counts what has been taken of a message that is not complete.
+    messages: Option<Messages>,
     stream: RecvStream,
 }
 
@@ -24,7 +26,7 @@ pub(super) struct Incoming {
 pub(super) enum Unreceived {
     /// The caller has cancelled the call, or is gone.
     Reset,
-    /// The bodies of the connection that are not complete take all their room.
+    /// The bodies that are not complete take all their room.
     NoRoom,
 }
 
@@ -36,7 +38,7 @@ impl From<h2::Error> for Unreceived {
 
 impl Incoming {
     pub(super) fn new(stream: RecvStream) -> Self {
-        Self { received: Bytes::new(), held: None, stream }
+        Self { received: Bytes::new(), held: None, messages: None, stream }
     }
 
     /// What has been read and not been taken.
@@ -45,13 +47,12 @@ impl Incoming {
     }
 
     /// Counts the bytes that have been received against `room`.
-    pub(super) fn hold(&mut self, room: &Arc<Semaphore>) -> Result<(), Unreceived> {
+    pub(super) fn hold(&mut self, room: &Room) -> Result<(), Unreceived> {
         self.hold_more(room, self.received.len())
     }
 
-    fn hold_more(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<(), Unreceived> {
-        // A frame is at most 16 MiB long.
-        let more = Arc::clone(room).try_acquire_many_owned(bytes as u32).map_err(|_| Unreceived::NoRoom)?;
+    fn hold_more(&mut self, room: &Room, bytes: usize) -> Result<(), Unreceived> {
+        let more = room.take(bytes).ok_or(Unreceived::NoRoom)?;
         match &mut self.held {
             Some(held) => held.merge(more),
             None => self.held = Some(more),
@@ -59,12 +60,20 @@ impl Incoming {
         Ok(())
     }
 
+    /// From now on counts what is taken of each message against `room` until the message is complete.
+    pub(super) fn hold_messages(&mut self, room: Room) {
+        self.messages = Some(Messages { room, taken: 0, prefix: [0; PREFIX], held: None });
+    }
+
+    fn taken(&mut self, data: Bytes) -> Result<Frame<Bytes>, Status> {
+        if let Some(messages) = &mut self.messages {
+            messages.take(&data)?;
+        }
+        Ok(Frame::data(data))
+    }
+
     /// Reads until the body is complete, or larger than a message may be. Where `room` is given, the bytes are counted.
-    pub(super) fn poll_message(
-        &mut self,
-        cx: &mut Context<'_>,
-        room: Option<&Arc<Semaphore>>,
-    ) -> Poll<Result<(), Unreceived>> {
+    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>, room: Option<&Room>) -> Poll<Result<(), Unreceived>> {
         // A single frame is used as it is; several are joined.
         let mut joined = BytesMut::new();
         let result = loop {
@@ -114,21 +123,65 @@ impl Incoming {
     }
 }
 
+/// Follows the messages of a body, and holds room for the one that is not complete.
+struct Messages {
+    room: Room,
+    /// Bytes of the message, with its prefix, that have been taken.
+    taken: usize,
+    prefix: [u8; PREFIX],
+    held: Option<Held>,
+}
+
+impl Messages {
+    fn take(&mut self, mut data: &[u8]) -> Result<(), Status> {
+        while !data.is_empty() {
+            let missing = match self.taken {
+                0..PREFIX => PREFIX - self.taken,
+                taken => PREFIX + self.length() - taken,
+            };
+            let (part, rest) = data.split_at(missing.min(data.len()));
+            if let Some(place) = self.prefix.get_mut(self.taken..self.taken + part.len()) {
+                place.copy_from_slice(part);
+            }
+            self.taken += part.len();
+            data = rest;
+            if self.taken >= PREFIX && self.taken == PREFIX + self.length() {
+                self.taken = 0;
+            }
+        }
+        self.held = None;
+        if self.taken > 0 {
+            let held = self.room.take(self.taken);
+            self.held = Some(held.ok_or_else(|| grpc::busy("too many requests are incomplete"))?);
+        }
+        Ok(())
+    }
+
+    /// What the prefix says of the message, which may be more than is allowed.
+    fn length(&self) -> usize {
+        let [_, length @ ..] = self.prefix;
+        u32::from_be_bytes(length) as usize
+    }
+}
+
 impl http_body::Body for Incoming {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let failed = |error: h2::Error| Status::from_error(Box::new(error));
         if !self.received.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.received)))));
+            let received = std::mem::take(&mut self.received);
+            return Poll::Ready(Some(self.taken(received)));
         }
         match self.poll_data(cx) {
-            Ok(Poll::Ready(Some(data))) => Poll::Ready(Some(Ok(Frame::data(data)))),
-            Ok(Poll::Ready(None)) => {
-                self.stream.poll_trailers(cx).map(|trailers| trailers.transpose().map(|t| t.map(Frame::trailers)))
-            }
+            Ok(Poll::Ready(Some(data))) => Poll::Ready(Some(self.taken(data))),
+            Ok(Poll::Ready(None)) => self
+                .stream
+                .poll_trailers(cx)
+                .map(|trailers| trailers.map_err(failed).transpose().map(|trailers| trailers.map(Frame::trailers))),
             Ok(Poll::Pending) => Poll::Pending,
-            Err(error) => Poll::Ready(Some(Err(error))),
+            Err(error) => Poll::Ready(Some(Err(failed(error)))),
         }
     }
 

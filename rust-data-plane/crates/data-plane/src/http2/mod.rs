@@ -1,39 +1,44 @@
 //! HTTP/2 for gRPC. A plain call of Quote is answered here; everything else goes to tonic.
 
+mod answers;
 mod deadline;
 mod forward;
 mod incoming;
 mod liveness;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{PingPong, RecvStream};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use lifecycle::Draining;
-use lifecycle::connections::{Activity, Places, Watched};
+use lifecycle::connections::{Activity, Places, SILENT_CHECKS, Watched};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
+use self::answers::Answers;
 use self::deadline::{deadline, is_past, past};
 use self::forward::forward;
 use self::incoming::{Incoming, Unreceived};
 use self::liveness::Watch;
-use crate::grpc::{self, BODY_TIMEOUT, MAX_MESSAGE, Pricing};
+use crate::grpc::{self, BODY_TIMEOUT, MAX_MESSAGE, Method, Pricing};
+use crate::room::Room;
 
 /// Room for one whole message, and many small requests, before a sender must wait for its window.
 const STREAM_WINDOW: u32 = (MAX_MESSAGE + (64 << 10)) as u32;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Calls of one connection at once. It bounds the answers that a caller does not read: each is at most some 25 kB.
+/// Calls of one connection at once.
 const STREAMS: u32 = 256;
 /// Calls that were given up before this process has seen them, as during a pause of it: callers make others in their place, and must
 /// not lose their connection over them.
@@ -44,11 +49,12 @@ const MAX_HEADERS: u32 = 16 << 10;
 const BATCH: usize = 64;
 /// Bodies of one connection that are not complete may take so many bytes together.
 const ROOM_FOR_BODIES: usize = 4 << 20;
+/// Bytes of a stream that the connection holds beside those that are counted.
+const SEND_BUFFER: usize = 64 << 10;
 /// Open calls of QuoteStream on one connection. Each holds at most one message.
 const QUOTE_STREAMS: usize = 16;
 
 const QUOTE_PATH: &str = "/hybrid.pricing.v1.PricingService/Quote";
-const QUOTE_STREAM_PATH: &str = "/hybrid.pricing.v1.PricingService/QuoteStream";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -64,6 +70,8 @@ pub(crate) struct Server {
     /// Answers everything.
     pub(crate) routes: Routes,
     pub(crate) draining: Draining,
+    /// What all connections of the process may hold together.
+    pub(crate) room: Room,
 }
 
 /// A connection, as its calls see it.
@@ -71,7 +79,8 @@ pub(crate) struct Server {
 struct Connection {
     server: Server,
     activity: Arc<Activity>,
-    bodies: Arc<Semaphore>,
+    bodies: Room,
+    answers: Answers,
     quote_streams: Arc<Semaphore>,
 }
 
@@ -84,10 +93,12 @@ impl Server {
             tokio::select! {
                 (stream, activity) = places.accept(&listener) => {
                     let ((started, pings), (finish, finished)) = (oneshot::channel(), oneshot::channel());
-                    let served = Connection::new(self.clone(), Arc::clone(&activity)).serve(stream, started, finished);
+                    let check = places.check();
+                    let connection = Connection::new(self.clone(), Arc::clone(&activity), check * SILENT_CHECKS);
+                    let served = connection.serve(stream, started, finished);
                     let connection = connections.spawn(served);
                     let draining = self.draining.clone();
-                    tokio::spawn(Watch { activity, pings, finish, connection, draining }.run());
+                    tokio::spawn(Watch { activity, check, pings, finish, connection, draining }.run());
                 }
                 Some(_) = connections.join_next() => {}
                 () = &mut draining => break,
@@ -99,9 +110,11 @@ impl Server {
 }
 
 impl Connection {
-    fn new(server: Server, activity: Arc<Activity>) -> Self {
-        let (bodies, quote_streams) = (Semaphore::new(ROOM_FOR_BODIES), Semaphore::new(QUOTE_STREAMS));
-        Self { server, activity, bodies: Arc::new(bodies), quote_streams: Arc::new(quote_streams) }
+    /// `patience` is how long an answer waits for its caller.
+    fn new(server: Server, activity: Arc<Activity>, patience: Duration) -> Self {
+        let (bodies, quote_streams) = (server.room.part(ROOM_FOR_BODIES), Arc::new(Semaphore::new(QUOTE_STREAMS)));
+        let answers = Answers::new(Arc::clone(&activity), server.room.clone(), patience);
+        Self { server, activity, bodies, answers, quote_streams }
     }
 
     async fn serve(
@@ -115,6 +128,7 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
+            .max_send_buffer_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(GIVEN_UP)
             .max_header_list_size(MAX_HEADERS);
         let handshake = tokio::select! {
@@ -171,7 +185,8 @@ impl Connection {
     ) {
         let (arrived, _) = moment;
         if !is_grpc(request.headers()) {
-            self.server.pricing.refused(Code::Unknown, request.uri().path());
+            // The code that callers make of the status.
+            self.server.pricing.ended(Method::of(request.uri().path()), Code::Unknown, arrived.elapsed());
             return refuse(respond);
         }
         let mut request = request.map(Incoming::new);
@@ -215,7 +230,7 @@ impl Connection {
             Ok(()) if is_past(deadline) => self.fail(respond, grpc::late(), arrived),
             Ok(()) => self.quote(request, respond, deadline, (arrived, SystemTime::now()), &mut Buffers::for_one()),
             Err(Some(status)) => self.fail(respond, status, arrived),
-            Err(None) => self.server.pricing.quote_ended(Code::Cancelled, arrived.elapsed()),
+            Err(None) => self.server.pricing.ended(Method::Quote, Code::Cancelled, arrived.elapsed()),
         }
     }
 
@@ -228,7 +243,7 @@ impl Connection {
         };
         received.map_err(|error| match error {
             Unreceived::Reset => None,
-            Unreceived::NoRoom => Some(grpc::busy("too many requests of this connection are incomplete")),
+            Unreceived::NoRoom => Some(grpc::busy("too many requests are incomplete")),
         })
     }
 
@@ -243,6 +258,10 @@ impl Connection {
     ) {
         let pricing = &self.server.pricing;
         buffers.message.clear();
+        if self.answers.are_stuck() {
+            let (arrived, _) = moment;
+            return self.fail(respond, answers::busy(), arrived);
+        }
         let plain = is_plain(&request) && pricing.is_immediate();
         let result = plain
             .then(|| message(request.body().received()))
@@ -250,27 +269,30 @@ impl Connection {
             .and_then(|message| pricing.quote_at_once(&request, message, moment, &mut buffers.message));
         // It fails only where the caller has gone.
         let _ = match result {
-            Some(Ok(())) => send(respond, buffers.frame()),
+            Some(Ok(())) => {
+                let frame = buffers.frame();
+                self.answers.send(respond, frame, &mut buffers.clear)
+            }
             Some(Err(status)) => respond.send_response(status.into_http(), true).map(drop),
             None => return self.forward(request, respond, deadline),
         };
     }
 
     fn fail(&self, mut respond: SendResponse<Bytes>, status: Status, arrived: Instant) {
-        self.server.pricing.quote_ended(status.code(), arrived.elapsed());
+        self.server.pricing.ended(Method::Quote, status.code(), arrived.elapsed());
         // It fails only where the caller has gone.
         let _ = respond.send_response(status.into_http(), true);
     }
 
     /// Lets tonic answer.
     fn forward(&self, mut request: Request<Incoming>, mut respond: SendResponse<Bytes>, deadline: Option<Instant>) {
-        let start = Instant::now();
-        let path = request.uri().path();
-        let (is_quote, pricing) = (path == QUOTE_PATH, self.server.pricing.clone());
-        let stream = match (path == QUOTE_STREAM_PATH).then(|| Arc::clone(&self.quote_streams).try_acquire_owned()) {
+        let (start, pricing) = (Instant::now(), self.server.pricing.clone());
+        let method = Method::of(request.uri().path());
+        let stream = match (method == Method::QuoteStream).then(|| Arc::clone(&self.quote_streams).try_acquire_owned())
+        {
             Some(Err(_)) => {
-                pricing.refused(Code::ResourceExhausted, path);
                 let busy = grpc::busy("too many streams of quotes are open on this connection");
+                pricing.ended(method, busy.code(), start.elapsed());
                 // It fails only where the caller has gone.
                 let _ = respond.send_response(busy.into_http(), true);
                 return;
@@ -281,14 +303,11 @@ impl Connection {
         if let Some(authority) = request.uri().authority().cloned() {
             request.extensions_mut().insert(authority);
         }
-        let (routes, open) = (self.server.routes.clone(), self.activity.open());
+        request.body_mut().hold_messages(self.server.room.clone());
+        let (routes, answers, open) = (self.server.routes.clone(), self.answers.clone(), self.activity.open());
         tokio::spawn(async move {
-            let code = forward(routes, request, respond, deadline).await;
-            if is_quote {
-                pricing.quote_ended(code, start.elapsed());
-            } else if code == Code::Unimplemented {
-                pricing.refused(code, "");
-            }
+            let code = forward(routes, request, respond, &answers, deadline).await;
+            pricing.ended(method, code, start.elapsed());
             drop((open, stream));
         });
     }
@@ -300,6 +319,8 @@ struct Buffers {
     message: Vec<u8>,
     /// Frames are split off; it is reallocated when it is used up.
     frames: BytesMut,
+    /// Bytes of answers that leave at once, as far as is known.
+    clear: usize,
 }
 
 impl Buffers {
@@ -307,7 +328,7 @@ impl Buffers {
 
     /// For a single answer, which would otherwise keep room for many.
     fn for_one() -> Self {
-        Self { message: Vec::with_capacity(256), frames: BytesMut::with_capacity(512) }
+        Self { message: Vec::with_capacity(256), frames: BytesMut::with_capacity(512), clear: 0 }
     }
 
     /// The message, after its prefix.
@@ -342,7 +363,7 @@ fn refuse(mut respond: SendResponse<Bytes>) {
 
 /// Whether the call is not compressed.
 fn is_plain<B>(request: &Request<B>) -> bool {
-    request.method() == Method::POST && !request.headers().contains_key(GRPC_ENCODING)
+    request.method() == http::Method::POST && !request.headers().contains_key(GRPC_ENCODING)
 }
 
 /// The message of a unary call; `None` if it is compressed, incomplete or too large.
@@ -351,35 +372,4 @@ fn message(body: &[u8]) -> Option<&[u8]> {
     let [0, length @ ..] = *prefix else { return None };
     let whole = u32::from_be_bytes(length) as usize == rest.len() && rest.len() <= MAX_MESSAGE;
     whole.then_some(rest)
-}
-
-/// Answers a unary call with a framed message.
-fn send(mut respond: SendResponse<Bytes>, frame: Bytes) -> Result<(), h2::Error> {
-    let mut response = Response::new(());
-    response.headers_mut().insert(CONTENT_TYPE, GRPC);
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
-    let mut stream = respond.send_response(response, false)?;
-    stream.send_data(frame, false)?;
-    stream.send_trailers(trailers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_one_whole_uncompressed_message_is_plain() {
-        for (body, expected) in [
-            (&b"\0\0\0\0\x02ab"[..], Some(&b"ab"[..])),
-            (b"\0\0\0\0\0", Some(b"")),
-            (b"\x01\0\0\0\x02ab", None),
-            (b"\0\0\0\0\x02a", None),
-            (b"\0\0\0\0\x02abc", None),
-            (b"\0\0\0\0", None),
-            (b"", None),
-        ] {
-            assert_eq!(message(body), expected, "{body:?}");
-        }
-    }
 }
