@@ -50,17 +50,32 @@ internal static class FaultCommands
         }
         if (!int.TryParse(PropertyOf("executable.pid"), CultureInfo.InvariantCulture, out var process))
             return CommandResults.Failure($"{resource.Name} has no process now.");
-        var processes = (signal.WholeTree ? TreeOf(process) : [process]).Select(id => id.ToString(CultureInfo.InvariantCulture));
-        // The shell's own kill is on every machine.
-        var sent = await Subprocess.RunAsync("sh", ["-c", $"kill -s {signal.Name} \"$@\"", "sh", .. processes], cancellationToken: context.CancellationToken);
-        return sent.Succeeded ? CommandResults.Success($"SIG{signal.Name} sent to process {process}.") : CommandResults.Failure(sent.Tail());
+        var sent = await KillAsync(signal.Name, process, context.CancellationToken);
+        if (!sent.Succeeded)
+            return CommandResults.Failure(sent.Tail());
+        // Listed only now: one that is stopped has no more children. Those that have ended meanwhile need no signal.
+        foreach (var child in signal.WholeTree ? ChildrenOf(process) : [])
+            await KillAsync(signal.Name, child, context.CancellationToken);
+        return CommandResults.Success($"SIG{signal.Name} sent to process {process}.");
     }
 
+    /// <summary>By the shell's own kill, which is on every machine.</summary>
+    private static Task<SubprocessResult> KillAsync(string signal, int process, CancellationToken cancellationToken) =>
+        Subprocess.RunAsync("sh", ["-c", "kill -s \"$1\" \"$2\"", "sh", signal, process.ToString(CultureInfo.InvariantCulture)], cancellationToken: cancellationToken);
+
     /// <summary>A Postgres server answers from processes of its own for each connection. Linux lists them; elsewhere only the process itself is paused.</summary>
-    private static IEnumerable<int> TreeOf(int process)
+    private static List<int> ChildrenOf(int process)
     {
         var list = $"/proc/{process}/task/{process}/children";
-        var children = File.Exists(list) ? File.ReadAllText(list).Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
-        return [process, .. children.SelectMany(id => TreeOf(int.Parse(id, CultureInfo.InvariantCulture)))];
+        try
+        {
+            var children = File.Exists(list) ? File.ReadAllText(list).Split(' ', StringSplitOptions.RemoveEmptyEntries) : [];
+            return [.. children.Select(id => int.Parse(id, CultureInfo.InvariantCulture)).SelectMany(id => (int[])[id, .. ChildrenOf(id)])];
+        }
+        catch (IOException)
+        {
+            // It has ended.
+            return [];
+        }
     }
 }

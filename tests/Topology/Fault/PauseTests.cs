@@ -20,9 +20,9 @@ public sealed class PauseTests(RunningTopology topology, ITestOutputHelper outpu
     [InlineData("metering", new[] { "metering" }, new string[0])]
     public async Task A_process_that_hangs_is_told_by_all_that_need_it(string resource, string[] unhealthy, string[] degraded)
     {
-        await Topology.CommandAsync(resource, FaultCommands.Pause);
         try
         {
+            await Topology.CommandAsync(resource, FaultCommands.Pause);
             await TellAsync("is not well", [.. unhealthy.Select(name => (name, HealthStatus.Unhealthy)), .. degraded.Select(name => (name, HealthStatus.Degraded))]);
         }
         finally
