@@ -15,6 +15,9 @@ public class RunningTopology : RunningSystem
     /// <summary>A first start builds both planes.</summary>
     private static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(10);
 
+    /// <summary>The longest command measures for two minutes. One that waits for what does not come back must not hold up all tests.</summary>
+    private static readonly TimeSpan CommandPatience = TimeSpan.FromMinutes(5);
+
     private readonly StateDirectory state = new();
     private readonly ConcurrentQueue<string> crashes = new();
     private readonly ConcurrentQueue<string> expectedCrashes = new();
@@ -54,7 +57,8 @@ public class RunningTopology : RunningSystem
     {
         var inputs = arguments.Select(a => new InteractionInput { Name = a.Name, Value = a.Value, InputType = InputType.Text });
         var result = await App.Services.GetRequiredService<ResourceCommandService>()
-            .ExecuteCommandAsync(resource, command, new InteractionInputCollection([.. inputs]), TestContext.Current.CancellationToken);
+            .ExecuteCommandAsync(resource, command, new InteractionInputCollection([.. inputs]), TestContext.Current.CancellationToken)
+            .WaitAsync(CommandPatience, TestContext.Current.CancellationToken);
         Assert.True(result.Success, $"{command} of {resource} failed: {result.Message}");
         return result.Message ?? "";
     }
