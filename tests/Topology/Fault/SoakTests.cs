@@ -20,7 +20,7 @@ public sealed class SoakTests(ITestOutputHelper output)
 {
     private const int Rate = 500;
     private const string Jurisdiction = "T-SOAK";
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(27);
 
     /// <summary>A stuck state is told, and its end as well, within this time.</summary>
     private static readonly TimeSpan Told = TimeSpan.FromSeconds(10);
