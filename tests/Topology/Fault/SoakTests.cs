@@ -162,7 +162,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         var paused = Stopwatch.StartNew();
         foreach (var resource in resources)
             await Eventually.BecomesAsync($"{resource} not to be well", () => topology.HealthOf(resource), health => health == HealthStatus.Unhealthy, Told);
-        await Task.Delay(Pause - paused.Elapsed, Cancellation);
+        await Task.Delay(TimeSpan.FromTicks(Math.Max(0, (Pause - paused.Elapsed).Ticks)), Cancellation);
         foreach (var resource in resources.Reverse())
             await topology.CommandAsync(resource, FaultCommands.Resume);
     }

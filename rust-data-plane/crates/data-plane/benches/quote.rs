@@ -10,7 +10,8 @@ mod counted;
 use std::io;
 use std::time::Duration;
 
-use counted::{DataPlane, WARM_UP, allocations, has_valgrind, instructions};
+use counted::{DataPlane, WARM_UP, allocations, instructions};
+use harness::has_valgrind;
 
 const COUNTED: usize = 9_600;
 const TIMED: usize = 192_000;

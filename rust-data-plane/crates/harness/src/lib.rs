@@ -4,12 +4,14 @@
 
 mod address;
 mod broker;
+mod counts;
 mod fuzz;
 mod layers;
 mod program;
 
 pub use address::free_address;
 pub use broker::Broker;
+pub use counts::{budget, counts_are_asked_for, counts_hold, has_valgrind, number_after};
 pub use fuzz::Fuzzer;
 pub use layers::modules_use_each_other_one_way;
 pub use program::{Program, until};

@@ -6,7 +6,8 @@ mod counted;
 #[path = "../tests/pipeline/mod.rs"]
 mod pipeline;
 
-use counted::{has_valgrind, instructions};
+use counted::instructions;
+use harness::has_valgrind;
 
 /// Records; those of many lines are longer.
 const COUNTED: i64 = 200;

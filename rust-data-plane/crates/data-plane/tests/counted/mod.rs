@@ -4,15 +4,15 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use contracts::QuoteRequest;
 use contracts::hybrid::pricing::v1::QuoteLine;
 use contracts::hybrid::pricing::v1::pricing_service_client::PricingServiceClient;
 use fake_control_plane::{ControlPlane, Session, item, promotion, tax_rule, whole};
-use harness::{Program, free_address};
+use harness::{Program, free_address, number_after};
 use kafka::mocking::MockCluster;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -122,11 +122,6 @@ fn basket(lines: usize) -> QuoteRequest {
     }
 }
 
-/// Whether quotes can be counted here.
-pub(crate) fn has_valgrind() -> bool {
-    Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok()
-}
-
 /// Instructions of each quote of so many lines, by a node with such settings: two runs that differ only in `more` quotes differ
 /// only in their cost.
 pub(crate) async fn instructions(more: usize, lines: usize, settings: &[(&str, &str)]) -> f64 {
@@ -154,12 +149,4 @@ async fn count(tool: &str, more: usize, lines: usize, settings: &[(&str, &str)],
         totals.push(number_after(&log, label));
     }
     (totals[1] - totals[0]) / more as f64
-}
-
-/// The number after `label` in valgrind's closing lines.
-fn number_after(log: &Path, label: &str) -> f64 {
-    let text = fs::read_to_string(log).unwrap();
-    let (_, rest) = text.split_once(label).expect("valgrind's closing lines");
-    let digits: String = rest.trim_start().chars().take_while(|c| c.is_ascii_digit() || *c == ',').collect();
-    digits.replace(',', "").parse().unwrap()
 }

@@ -1,11 +1,10 @@
 //! Metering as a process of its own whose instructions are counted, librdkafka's threads included. Kafka is in memory, lives in this
 //! process and is not counted.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use contracts::hybrid::pricing::v1::{PricedLine, QuoteResponse};
+use harness::number_after;
 use kafka::mocking::MockCluster;
 use kafka::producer::{BaseRecord, Producer};
 use prost_types::Timestamp;
@@ -17,11 +16,6 @@ const PER_RECORD: i64 = 250;
 /// Records before anything is counted.
 const WARM_UP: i64 = 20;
 const PARTITIONS: i64 = 4;
-
-/// Whether instructions can be counted here.
-pub(crate) fn has_valgrind() -> bool {
-    Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok()
-}
 
 /// A quote of so many lines, all its fields in use.
 fn quote(n: i64, lines: i64) -> QuoteResponse {
@@ -82,12 +76,4 @@ fn count(records: i64, lines: i64) -> f64 {
     assert_eq!(usage(&consumer(&kafka, "hybrid.usage.v1"), quotes), (quotes, quotes * 3_374 * lines));
     assert!(process.terminate().success());
     number_after(&log, "Collected :")
-}
-
-/// The number after `label` in valgrind's closing lines.
-fn number_after(log: &Path, label: &str) -> f64 {
-    let text = fs::read_to_string(log).unwrap();
-    let (_, rest) = text.split_once(label).expect("valgrind's closing lines");
-    let digits: String = rest.trim_start().chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap()
 }
